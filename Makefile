@@ -1,0 +1,29 @@
+# One entry point a job. `make help` lists them; CI calls the same targets that a person calls.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.PHONY: help setup lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
+
+setup: $(VENV)/.installed ## Install what is missing: Debian packages, and a .venv from the lock file
+
+# The stamp makes a second start take no time; a changed lock, package list or pyproject makes it stale.
+$(VENV)/.installed: requirements/development.txt openresty/debian-packages.txt pyproject.toml
+	@openresty/install-packages
+	@test -x $(BIN)/python || { echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the locked Python packages (a minute or two, the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: setup ## Renew requirements/*.txt to the newest releases that the bounds admit
+	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -o requirements/runtime.txt
+	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/development.in -o requirements/development.txt
+
+clean: ## Remove what was built and what ran (not the .venv)
+	@rm -rf build dist var .pytest_cache .mypy_cache .ruff_cache .hypothesis

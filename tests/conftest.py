@@ -1,0 +1,1 @@
+"""Fixtures that every suite shares. What starts a real gateway lives in tests/support/."""
