@@ -1,0 +1,141 @@
+"""A YAML file as plain values that remember their lines."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from bartizan.policy.problems import Key, PolicyError, Problem, written
+
+# Aliases are welcome (routes share settings), but not as a bomb that unfolds to billions of values.
+MOST_VALUES: Final = 2_000_000
+_SCALARS: Final = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a YAML file says.
+
+    Attributes:
+        data: dict, tuple, str, int, float, bool or None. Sequences are tuples: nothing in a policy changes.
+        root: the node graph, which knows the lines.
+    """
+
+    data: Any
+    root: Node | None
+
+    def line(self, key: Key) -> int:
+        """Return the line of a key, or of the nearest thing around it that the file does hold."""
+        node, line = self.root, 1
+        if node is not None:
+            line = node.start_mark.line + 1
+        for part in key:
+            match node:
+                case MappingNode():
+                    found = next((pair for pair in node.value if str(pair[0].value) == str(part)), None)
+                    if found is None:
+                        # A single setting is short for a list of one: the list's index is not in the file.
+                        if part == 0:
+                            continue
+                        break
+                    line, node = found[0].start_mark.line + 1, found[1]
+                case SequenceNode() if isinstance(part, int) and part < len(node.value):
+                    node = node.value[part]
+                    line = node.start_mark.line + 1
+                case _:
+                    break
+        return line
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file.
+
+    Raises:
+        PolicyError: the file can't be read, is not YAML, repeats a key, or uses tags of its own.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise PolicyError(path, [Problem(line, "", "the file is not UTF-8 text")]) from error
+    except OSError as error:
+        message = f"can't read the policy file ({error.strerror}); name another with --policy FILE"
+        raise PolicyError(path, [Problem(1, "", message)]) from error
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = yaml.compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = f"not valid YAML: {error.problem or error.context}"
+        raise PolicyError(path, [Problem(mark.line + 1 if mark else 1, "", message)]) from error
+    except (YAMLError, RecursionError) as error:
+        raise PolicyError(path, [Problem(1, "", f"not valid YAML: {error}")]) from error
+    builder = _Builder(yaml)
+    data = builder.value(root, ()) if root is not None else None
+    if builder.problems:
+        raise PolicyError(path, builder.problems)
+    return Document(data, root)
+
+
+class _Builder:
+    """Turns nodes into plain values, and gathers what must not stand in a policy."""
+
+    def __init__(self, yaml: YAML) -> None:
+        self._construct = yaml.constructor.construct_object
+        self._open: list[Node] = []
+        self._values = 0
+        self.problems: list[Problem] = []
+
+    def _refuse(self, node: Node, key: Key, message: str) -> None:
+        self.problems.append(Problem(node.start_mark.line + 1, written(key), message))
+
+    def value(self, node: Node, key: Key) -> Any:
+        """Return the plain value of a node."""
+        self._values += 1
+        if self._values > MOST_VALUES:
+            if self._values == MOST_VALUES + 1:
+                self._refuse(node, (), f"more than {MOST_VALUES:,} values, aliases unfolded")
+            return None
+        if any(node is outer for outer in self._open):
+            self._refuse(node, key, "an alias that contains itself")
+            return None
+        self._open.append(node)
+        try:
+            match node:
+                case MappingNode():
+                    return dict(self._pairs(node, key))
+                case SequenceNode():
+                    return tuple(self.value(item, (*key, index)) for index, item in enumerate(node.value))
+                case ScalarNode():
+                    return self._scalar(node, key)
+                case _:  # the composer makes no other kind
+                    raise AssertionError(node)
+        finally:
+            self._open.pop()
+
+    def _pairs(self, node: MappingNode, key: Key) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for name_node, value_node in node.value:
+            if not isinstance(name_node, ScalarNode):
+                self._refuse(name_node, key, "a key must be plain text")
+                continue
+            name = str(name_node.value)
+            line = name_node.start_mark.line + 1
+            if name in seen:
+                self._refuse(name_node, (*key, name), f"given twice; it was first given in line {seen[name]}")
+                continue
+            seen[name] = line
+            yield name, self.value(value_node, (*key, name))
+
+    def _scalar(self, node: ScalarNode, key: Key) -> Any:
+        tag = str(node.tag)
+        if tag == "tag:yaml.org,2002:timestamp":
+            return str(node.value)
+        if tag not in _SCALARS:
+            self._refuse(node, key, f"the tag {node.tag} is not used in a policy; write the plain value")
+            return None
+        return self._construct(node)
