@@ -1,0 +1,116 @@
+--- JSON numbers (RFC 8259 section 6): a Lua number, boxed where a double is not what was written.
+
+local byte = string.byte
+local find = string.find
+local getmetatable = getmetatable
+local setmetatable = setmetatable
+local sub = string.sub
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+local _M = {}
+
+local Number = { __tostring = function(number) return number.text end }
+
+-- RFC 8259 section 9 lets a reader bound numbers; the longest exact double has 767 digits.
+local MAX_LENGTH = 1000
+-- Up to 2^53 every integer is a double, and so is every integer of 15 digits.
+local MAX_EXACT_INTEGER = 9007199254740992
+local SAFE_DIGITS = 15
+
+local MINUS, PLUS, DOT, ZERO, NINE = 0x2D, 0x2B, 0x2E, 0x30, 0x39
+local UPPER_E, LOWER_E = 0x45, 0x65
+
+-- The position after the digits that begin at `pos`, and the byte there.
+local function skip_digits(text, pos)
+    local b = byte(text, pos)
+    while b and b >= ZERO and b <= NINE do
+        pos = pos + 1
+        b = byte(text, pos)
+    end
+    return pos, b
+end
+
+--- Reads the number that begins at a position.
+-- @param text string
+-- @param start number: the position of its first character
+-- @param exact boolean: box every number whose text tostring() would not give back
+-- @return value, number: the number or boxed number, and the position after it
+-- @return nil, nil, string, number: what is wrong, and where
+function _M.read(text, start, exact)
+    local first = byte(text, start) == MINUS and start + 1 or start
+    local pos, b = skip_digits(text, first)
+    local digits = pos - first
+    if digits == 0 then
+        return nil, nil, "unexpected character", start
+    elseif digits > 1 and byte(text, first) == ZERO then
+        return nil, nil, "number with a leading zero", start
+    end
+    local integer = true
+    if b == DOT then
+        integer = false
+        local fraction = pos + 1
+        pos, b = skip_digits(text, fraction)
+        if pos == fraction then
+            return nil, nil, "no digit after the decimal point", pos
+        end
+    end
+    if b == LOWER_E or b == UPPER_E then
+        integer = false
+        local exponent = pos + 1
+        local sign = byte(text, exponent)
+        if sign == PLUS or sign == MINUS then
+            exponent = exponent + 1
+        end
+        pos = skip_digits(text, exponent)
+        if pos == exponent then
+            return nil, nil, "no digit in the exponent", pos
+        end
+    end
+    if pos - start > MAX_LENGTH then
+        return nil, nil, "number too long", start
+    end
+
+    local written = sub(text, start, pos - 1)
+    local value = tonumber(written)
+    local faithful
+    if integer and digits <= SAFE_DIGITS then
+        faithful = true
+    elseif exact then
+        faithful = tostring(value) == written
+    elseif integer then
+        faithful = value >= -MAX_EXACT_INTEGER and value <= MAX_EXACT_INTEGER
+    else
+        -- Not infinite, and not zero by underflow (a digit from 1 to 9 before the exponent).
+        faithful = value - value == 0 and (value ~= 0 or not find(written, "^[-0.]*[1-9]"))
+    end
+    if faithful then
+        return value, pos
+    end
+    return setmetatable({ value = value, text = written }, Number), pos
+end
+
+--- The value of a decoded number, boxed or not.
+-- @return number: can be infinite, or rounded, when the number was boxed
+-- @return nil: the value is no number
+function _M.value(number)
+    if type(number) == "number" then
+        return number
+    elseif getmetatable(number) == Number then
+        return number.value
+    end
+    return nil
+end
+
+--- The text of a decoded number: as it was written when it was boxed, otherwise tostring's form.
+-- @return string
+-- @return nil: the value is no number
+function _M.text(number)
+    if type(number) == "number" or getmetatable(number) == Number then
+        return tostring(number)
+    end
+    return nil
+end
+
+return _M
