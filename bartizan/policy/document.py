@@ -28,27 +28,29 @@ class Document:
     data: Any
     root: Node | None
 
-    def line(self, key: Key) -> int:
-        """Return the line of a key, or of the nearest thing around it that the file does hold."""
-        node, line = self.root, 1
-        if node is not None:
-            line = node.start_mark.line + 1
+    def place(self, key: Key) -> tuple[int, Key]:
+        """Return the line of a key, or of the nearest thing around it in the file, and the key as written.
+
+        Where a short form stands in the file (one setting for a list of one, a number for a listener), the
+        key as written is without what the short form leaves out.
+        """
+        node = self.root
+        line = 1 if node is None else node.start_mark.line + 1
+        shown: list[str | int] = []
         for part in key:
-            match node:
-                case MappingNode():
-                    found = next((pair for pair in node.value if str(pair[0].value) == str(part)), None)
-                    if found is None:
-                        # A single setting is short for a list of one: the list's index is not in the file.
-                        if part == 0:
-                            continue
-                        break
-                    line, node = found[0].start_mark.line + 1, found[1]
-                case SequenceNode() if isinstance(part, int) and part < len(node.value):
-                    node = node.value[part]
-                    line = node.start_mark.line + 1
-                case _:
-                    break
-        return line
+            if (isinstance(node, MappingNode) and isinstance(part, int)) or isinstance(node, ScalarNode):
+                continue
+            shown.append(part)
+            if isinstance(node, MappingNode):
+                found = next((pair for pair in node.value if pair[0].value == part), None)
+                node = found[1] if found else None
+                line = found[0].start_mark.line + 1 if found else line
+            elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+            else:
+                node = None
+        return line, tuple(shown)
 
 
 def read_document(path: Path) -> Document:

@@ -1,5 +1,6 @@
 """The settings of the guards; `lua/bartizan/guards/NAME.lua` is what acts on them."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -48,6 +49,14 @@ class Addresses(Model):
         if not (self.allow or self.deny or self.allow_files or self.deny_files):
             raise ValueError("names no address; give allow, deny, allow_files or deny_files")
         return self
+
+
+def _scope(value: str) -> str:
+    if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", value):  # RFC 6749 section 3.3
+        raise ValueError(
+            "is not a scope; one scope has no spaces, quotes or backslashes: [users:read, users:write]"
+        )
+    return value
 
 
 class Auth(Model):

@@ -10,7 +10,7 @@ from bartizan.policy.base import Method, Model
 from bartizan.policy.guards import AddressLists, Concurrencies, CrossOrigin, Decision, Rate, Rates
 from bartizan.policy.listeners import Listen, Tls
 from bartizan.policy.services import Issuer, Upstream
-from bartizan.policy.values import Cidr, File, Host, Name, RoutePath, Size
+from bartizan.policy.values import File, Host, Name, Proxy, RoutePath, Size
 
 BODY: Final = 1 << 20
 # The 200 a second with a burst of 100 that a route has when nobody says anything.
@@ -65,7 +65,7 @@ class Policy(Model):
     origin: Annotated[str, AfterValidator(_origin)] | None = Field(
         default=None, description="what clients call the gateway; absent: localhost at the listener's port"
     )
-    trusted_proxies: tuple[Cidr, ...] = Field(
+    trusted_proxies: tuple[Proxy, ...] = Field(
         default=(), description="whose X-Forwarded-For or PROXY header counts"
     )
     workers: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
@@ -75,7 +75,7 @@ class Policy(Model):
     issuers: dict[Name, Issuer] = Field(default_factory=dict)
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     defaults: Defaults = Defaults()
-    routes: Annotated[tuple[Route, ...], Field(min_length=1)]
+    routes: tuple[Route, ...]
 
     @field_validator("workers", mode="before")
     @classmethod

@@ -3,13 +3,28 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 Key = tuple[str | int, ...]
 
 
+class Finding(NamedTuple):
+    """One mistake, as a check finds it.
+
+    Attributes:
+        key: the place, by keys and indices.
+        message: one sentence without a full stop; `{other}` in it stands for the other place.
+        other: a second place that takes part in the mistake.
+    """
+
+    key: Key
+    message: str
+    other: Key = ()
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake.
+    """One mistake, as a person reads it.
 
     Attributes:
         line: the line in the policy file, from 1.

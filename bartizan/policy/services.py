@@ -1,9 +1,9 @@
 """Whom the gateway talks to: issuers of tokens and upstream services."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from bartizan.policy import values
 from bartizan.policy.base import Model
@@ -25,12 +25,23 @@ def _fetch_url(value: str) -> str:
     return value
 
 
+def _asymmetric(value: Any) -> Any:
+    if isinstance(value, str) and (value.startswith("HS") or value.lower() == "none"):
+        why = (
+            "has no signature at all"
+            if value.lower() == "none"
+            else "is an HMAC: whoever can verify can also sign"
+        )
+        raise ValueError(f"{why}; allowed: {', '.join(get_args(Algorithm))}")
+    return value
+
+
 class Issuer(Model):
     """Who signs tokens, and where the public keys are."""
 
     issuer: Annotated[str, AfterValidator(_issuer_text)] = Field(description="compared exactly with iss")
     jwks: Annotated[str, AfterValidator(_fetch_url)] = Field(description="the URL of the JWK set")
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)]
+    algorithms: Annotated[tuple[Annotated[Algorithm, BeforeValidator(_asymmetric)], ...], Field(min_length=1)]
     types: Annotated[tuple[str, ...], Field(min_length=1)] = ("at+jwt",)
     skew: Annotated[Duration, Field(ge=0, le=60)] = 5.0
     ca: File | None = Field(default=None, description="authorities for an https jwks; absent: the system's")

@@ -48,6 +48,8 @@ def read_duration(value: Any) -> float:
 
 def write_duration(seconds: float) -> str:
     """Write seconds as they stand in a policy."""
+    if seconds == 0:
+        return "0s"
     for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:g}{unit}"
@@ -90,7 +92,15 @@ def read_network_text(value: str) -> str:
     try:
         read_network(value)
     except RangesError as error:
-        raise ValueError(f"is not usable: {error}") from error
+        raise ValueError(str(error)) from error
+    return value
+
+
+def read_proxy(value: str) -> str:
+    """Check one address or network of trusted proxies."""
+    read_network_text(value)
+    if value.endswith("/0"):
+        raise ValueError(f"{value} would let any client claim any address; name the proxies' own addresses")
     return value
 
 
@@ -196,6 +206,7 @@ Duration = Annotated[float, BeforeValidator(read_duration)]
 Size = Annotated[int, BeforeValidator(read_size)]
 Rhythm = Annotated[Frequency, BeforeValidator(read_frequency)]
 Cidr = Annotated[str, AfterValidator(read_network_text)]
+Proxy = Annotated[str, AfterValidator(read_proxy)]
 By = Annotated[str, BeforeValidator(read_by)]
 HeaderName = Annotated[str, AfterValidator(read_header_name)]
 Name = Annotated[str, AfterValidator(read_name)]
