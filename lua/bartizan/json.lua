@@ -20,7 +20,7 @@
 --                   json.number(value) gives its value, json.text(value) its text
 --
 -- A boxed number is a table {value = …, text = "…"}. By default only what a double cannot hold is
--- boxed: integers beyond 2^53, 1e400 (value: inf), 1e-400 (value: 0). With `exact` everything is
+-- boxed: integers from 2^53 on, 1e400 (value: inf), 1e-400 (value: 0). With `exact` everything is
 -- boxed whose text tostring() would not give back (1.0, 1e2). So type(x) == "number" means an
 -- ordinary finite number, and a check for it fails closed on all others.
 

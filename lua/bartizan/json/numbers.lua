@@ -3,6 +3,7 @@
 local byte = string.byte
 local find = string.find
 local getmetatable = getmetatable
+local huge = math.huge
 local setmetatable = setmetatable
 local sub = string.sub
 local tonumber = tonumber
@@ -15,12 +16,15 @@ local Number = { __tostring = function(number) return number.text end }
 
 -- RFC 8259 section 9 lets a reader bound numbers; the longest exact double has 767 digits.
 local MAX_LENGTH = 1000
--- Up to 2^53 every integer is a double, and so is every integer of 15 digits.
-local MAX_EXACT_INTEGER = 9007199254740992
+-- RFC 7493 section 2.2: below 2^53 every integer is a double of its own; 15 digits always are.
+local INTEGER_BOUND = 9007199254740992
 local SAFE_DIGITS = 15
 
 local MINUS, PLUS, DOT, ZERO, NINE = 0x2D, 0x2B, 0x2E, 0x30, 0x39
 local UPPER_E, LOWER_E = 0x45, 0x65
+
+-- A digit other than 0 before the exponent.
+local NOT_ZERO = "^[-0.]*[1-9]"
 
 -- The position after the digits that begin at `pos`, and the byte there.
 local function skip_digits(text, pos)
@@ -30,6 +34,14 @@ local function skip_digits(text, pos)
         b = byte(text, pos)
     end
     return pos, b
+end
+
+-- LuaJIT's tonumber gives up on exponents beyond a million, which no 1,000 digits can make up for.
+local function saturate(written)
+    if find(written, "[eE]-") or not find(written, NOT_ZERO) then
+        return 0
+    end
+    return find(written, "^-") and -huge or huge
 end
 
 --- Reads the number that begins at a position.
@@ -73,17 +85,17 @@ function _M.read(text, start, exact)
     end
 
     local written = sub(text, start, pos - 1)
-    local value = tonumber(written)
+    local value = tonumber(written) or saturate(written)
     local faithful
     if integer and digits <= SAFE_DIGITS then
         faithful = true
     elseif exact then
         faithful = tostring(value) == written
     elseif integer then
-        faithful = value >= -MAX_EXACT_INTEGER and value <= MAX_EXACT_INTEGER
+        faithful = value > -INTEGER_BOUND and value < INTEGER_BOUND
     else
-        -- Not infinite, and not zero by underflow (a digit from 1 to 9 before the exponent).
-        faithful = value - value == 0 and (value ~= 0 or not find(written, "^[-0.]*[1-9]"))
+        -- Not infinite, and not zero by underflow.
+        faithful = value - value == 0 and (value ~= 0 or not find(written, NOT_ZERO))
     end
     if faithful then
         return value, pos
