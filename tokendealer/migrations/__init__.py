@@ -1,0 +1,1 @@
+"""The schema's history; see `tokendealer.database`."""
