@@ -1,1 +1,1 @@
-"""upstream."""
+"""The example protected service: the data service, which keeps users."""

@@ -1,0 +1,64 @@
+"""Running the application on hypercorn until a signal stops it."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+import structlog
+import uvloop
+from hypercorn.asyncio import serve as run_hypercorn
+from hypercorn.config import Config
+
+from upstream import database
+from upstream.app import create_app
+from upstream.services import services_of
+from upstream.settings import Settings
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve on an open socket until SIGINT or SIGTERM.
+
+    Raises:
+        database.NotInitialisedError: there is no database in the state folder.
+    """
+    database.check(settings.database)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    app = create_app(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+
+    async def stopped() -> None:
+        await stop.wait()
+        # Before hypercorn waits for open connections: event streams and WebSockets would keep it waiting.
+        services_of(app).stop()
+
+    host, port = listener.getsockname()[:2]
+    structlog.get_logger("upstream").info(
+        "serving", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    )
+    await run_hypercorn(app, _hypercorn(settings, listener), shutdown_trigger=stopped, mode="asgi")
+    structlog.get_logger("upstream").info("stopped")
+
+
+def _hypercorn(settings: Settings, listener: socket.socket) -> Config:
+    config = Config()
+    # Hypercorn closes the socket, so it is handed over for good.
+    config.bind = [f"fd://{listener.detach()}"]
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.loglevel = "WARNING"
+    config.include_server_header = False
+    # Longer than the gateway keeps a connection it does not use, so that it is never us who close under a
+    # request.
+    config.keep_alive_timeout = 75.0
+    config.keep_alive_max_requests = 1_000_000
+    config.websocket_max_message_size = settings.body_limit
+    config.websocket_ping_interval = 20.0
+    config.backlog = 1024
+    return config

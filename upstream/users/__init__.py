@@ -1,0 +1,1 @@
+"""Users: what is kept of them, and the views that list, search, read and add them."""
