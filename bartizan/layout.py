@@ -26,24 +26,14 @@ class Nginx:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Every path of a gateway.
+class State:
+    """The operator's folder and what lies in it.
 
     Attributes:
-        state: the operator's folder (`--state`), absolute.
-        work: what unprivileged workers may write to: sockets, temporary files, remembered key sets.
-        lua: the folder that holds `bartizan/*.lua` (goes into Lua's package path).
-        openresty: the folder of the configuration template and its snippets.
-        nginx: the nginx to run.
-        worker_user: whom workers run as; None where nginx is not started by root, and so stays what it is.
+        state: the folder (`--state`), absolute.
     """
 
     state: Path
-    work: Path
-    lua: Path
-    openresty: Path
-    nginx: Nginx
-    worker_user: str | None
 
     @property
     def log(self) -> Path:
@@ -114,6 +104,25 @@ class Layout:
     def pid_file(self) -> Path:
         """The process id of nginx's master."""
         return self.edge / "nginx.pid"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout(State):
+    """Every path of a gateway, and the nginx that runs it.
+
+    Attributes:
+        work: what unprivileged workers may write to: sockets, temporary files, remembered key sets.
+        lua: the folder that holds `bartizan/*.lua` (goes into Lua's package path).
+        openresty: the folder of the configuration template and its snippets.
+        nginx: the nginx to run.
+        worker_user: whom workers run as; None where nginx is not started by root, and so stays what it is.
+    """
+
+    work: Path
+    lua: Path
+    openresty: Path
+    nginx: Nginx
+    worker_user: str | None
 
     @property
     def fetch_socket(self) -> Path:

@@ -125,5 +125,5 @@ def _certificate(tls: Tls) -> Iterator[Finding]:
     ):
         yield Finding(
             ("tls", "key"),
-            f"{tls.key} is not the key of {tls.certificate}, whose first certificate must be the server's own",
+            f"{tls.key} is not the key of {tls.certificate}; its first certificate must be the server's own",
         )

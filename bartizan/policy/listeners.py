@@ -1,15 +1,14 @@
 """Where the gateway listens, and with which certificate."""
 
+import socket
 from ipaddress import ip_address
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bartizan.policy.base import Model, off_is_none
 from bartizan.policy.values import File
 
-# A public gateway: every interface, IPv4 and IPv6.
-ANY: Final = ("0.0.0.0", "::")  # noqa: S104
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -74,13 +73,25 @@ def _ip(value: str) -> str:
         ) from None
 
 
+def _every_interface() -> tuple[str, ...]:
+    """A public gateway speaks IPv4 and IPv6; nginx would not start where the kernel has no IPv6 at all."""
+    every = ("0.0.0.0", "::")  # noqa: S104
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return every[:1]
+    return every
+
+
 class Listen(Model):
     """Where the gateway listens."""
 
     https: Annotated[Listener | None, BeforeValidator(_listener)] = Listener(port=8443)
     http: Annotated[Listener | None, BeforeValidator(_listener)] = Listener(port=8080)
     operator: Annotated[Operator, BeforeValidator(_operator)] = Operator(port=8081)
-    addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip)], ...], Field(min_length=1)] = ANY
+    addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip)], ...], Field(min_length=1)] = Field(
+        default_factory=_every_interface
+    )
 
 
 class Tls(Model):

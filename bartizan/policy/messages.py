@@ -31,7 +31,7 @@ _MISSING: Final = {
     "methods": "is missing; list the methods that the route serves, such as [GET]",
     "upstream": "is missing; name one of the upstreams",
     "routes": "is missing; without routes every request is refused: list what is to be served",
-    "audience": "is missing; write the audience that tokens must name: those for other services must not pass",
+    "audience": "is missing; write the audience that tokens must name: those for other services don't pass",
 }
 
 

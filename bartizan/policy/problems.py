@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from bartizan.errors import BartizanError
+
 Key = tuple[str | int, ...]
 
 
@@ -37,7 +39,7 @@ class Problem:
     message: str
 
 
-class PolicyError(Exception):
+class PolicyError(BartizanError):
     """A policy that cannot be used, with all of its mistakes in the order of the file.
 
     Attributes:

@@ -1,0 +1,5 @@
+"""The operator's command."""
+
+from bartizan.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,196 @@
+"""The commands, and what their help teaches."""
+
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from bartizan.certificates import ensure_development_certificate
+from bartizan.cli.console import complain, refuse, say, show, warn
+from bartizan.cli.options import (
+    DEFAULT_POLICY,
+    DEFAULT_STATE,
+    NginxOption,
+    OnlyPolicyOption,
+    PolicyArgument,
+    PolicyOption,
+    StateOption,
+    chosen_policy,
+)
+from bartizan.errors import BartizanError
+from bartizan.explain import explain as explain_request
+from bartizan.generations import new_generation, prune, rendering_lock
+from bartizan.policy import load_policy
+from bartizan.policy.document import read_document
+from bartizan.policy.load import read_policy
+from bartizan.ports import busy
+from bartizan.prepare import find_layout, find_state, prepare_certificate, prepare_folders
+from bartizan.reload import reload as reload_gateway
+from bartizan.reload import running_master
+from bartizan.supervise import run as run_gateway
+
+app = typer.Typer(
+    name="bartizan",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First steps: bartizan check, bartizan run, then curl --cacert var/tls/ca.pem https://localhost:8443/healthz",
+)
+
+
+def main() -> None:
+    """Run the command; what a person can put right is one sentence and exit code 1."""
+    try:
+        app()
+    except BartizanError as error:
+        refuse(error)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"bartizan {version('bartizan')}")
+        except PackageNotFoundError:
+            typer.echo("bartizan (from a folder that was not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A security gateway in front of your HTTP services.
+
+    A policy file says what is served and what guards it; nginx serves it.
+    """
+
+
+@app.command(epilog="Examples: bartizan check  |  bartizan check /etc/bartizan/gateway.yaml --ports-free")
+def check(
+    policy_argument: PolicyArgument = None,
+    policy_option: PolicyOption = None,
+    nginx: NginxOption = None,
+    ports_free: Annotated[
+        bool,
+        typer.Option("--ports-free", help="Also fail if a port can't be listened on, and say who holds it."),
+    ] = False,
+) -> None:
+    """Judge a policy: its own sense and safety, then what nginx says to it.
+
+    Every mistake is told with its file, line and key, and what would be right. Nothing that runs is touched.
+    """
+    path = chosen_policy(policy_argument, policy_option)
+    policy, doubts = read_policy(path)
+    with tempfile.TemporaryDirectory(prefix="bartizan-check-") as folder:
+        layout = find_layout(Path(folder), nginx, work=Path(folder, "work"))
+        prepare_folders(layout)
+        prepare_certificate(policy, layout)
+        new_generation(policy, layout)
+    problems = list(busy(policy)) if ports_free else []
+    warn(path, doubts)
+    for sentence in problems:
+        complain(sentence)
+    if problems:
+        raise typer.Exit(1)
+    say(f"{path} is good: {len(policy.routes)} routes, {len(policy.upstreams)} upstreams")
+
+
+@app.command(epilog="Example: bartizan render gateway.yaml --state /tmp/look")
+def render(
+    policy_argument: PolicyArgument = None,
+    policy_option: PolicyOption = None,
+    state: StateOption = DEFAULT_STATE,
+    nginx: NginxOption = None,
+) -> None:
+    """Write what nginx would be given, have it judged, and print where it lies. It does not serve yet."""
+    policy = load_policy(chosen_policy(policy_argument, policy_option))
+    layout = find_layout(state, nginx)
+    prepare_folders(layout)
+    prepare_certificate(policy, layout)
+    with rendering_lock(layout):
+        folder = new_generation(policy, layout)
+        prune(layout)
+    typer.echo(folder)
+
+
+@app.command(
+    epilog="Examples: bartizan run  |  bartizan run /etc/bartizan/gateway.yaml --state /var/lib/bartizan"
+)
+def run(
+    policy_argument: PolicyArgument = None,
+    policy_option: PolicyOption = None,
+    state: StateOption = DEFAULT_STATE,
+    nginx: NginxOption = None,
+) -> None:
+    """Start the gateway in the foreground and tell when it is ready.
+
+    Ctrl-C or SIGTERM finishes the requests in flight and stops. SIGHUP does what bartizan reload does.
+    SIGUSR1 reopens the logs after a rotation.
+    """
+    path = chosen_policy(policy_argument, policy_option)
+    raise typer.Exit(run_gateway(path, find_layout(state, nginx), say, complain))
+
+
+@app.command(
+    epilog="Example, after a renewal: bartizan reload /etc/bartizan/gateway.yaml --state /var/lib/bartizan"
+)
+def reload(
+    policy_argument: PolicyArgument = None,
+    policy_option: PolicyOption = None,
+    state: StateOption = DEFAULT_STATE,
+    nginx: NginxOption = None,
+) -> None:
+    """Put a changed policy, address list or renewed certificate into effect; no request is lost.
+
+    A bad policy never replaces a good one: the command fails, says where, and the old policy serves on.
+    Limits keep their counts.
+    """
+    path = chosen_policy(policy_argument, policy_option)
+    policy, doubts = read_policy(path)
+    layout = find_layout(state, nginx)
+    generation = reload_gateway(policy, layout, running_master(layout))
+    warn(path, doubts)
+    say(f"reloaded: generation {generation} serves")
+
+
+@app.command(
+    epilog="Examples: bartizan explain GET /api/users/7  |  bartizan explain POST https://api.example.com/oauth/token"
+)
+def explain(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="As the client sends it, such as GET.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="A whole URL, or a path on the public origin.")],
+    policy: OnlyPolicyOption = DEFAULT_POLICY,
+) -> None:
+    """Show what a request meets: the route that takes it, every guard's settings, and where each was written.
+
+    A request that no route takes is explained too: 404 or 405, and what is close.
+    """
+    show(explain_request(load_policy(policy), method.upper(), url), read_document(policy), policy)
+
+
+@app.command(
+    epilog="Example: bartizan certificate && curl --cacert var/tls/ca.pem https://localhost:8443/healthz"
+)
+def certificate(
+    policy_argument: PolicyArgument = None,
+    policy_option: PolicyOption = None,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """Make or renew the development certificate, and print the authority to trust.
+
+    bartizan run does it by itself where the policy names no certificate. It is good for localhost, 127.0.0.1,
+    ::1 and the public origin's host.
+    """
+    policy = load_policy(chosen_policy(policy_argument, policy_option))
+    folder = find_state(state)
+    made = ensure_development_certificate(folder, urlsplit(policy.public_origin).hostname or "localhost")
+    say(f"{'made' if made else 'still good'}: {folder.server_certificate}; trust {folder.ca_certificate}")
