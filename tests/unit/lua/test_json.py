@@ -110,8 +110,8 @@ def real(text: str) -> Any:
 def python_outcome(text: bytes) -> str:
     """What Python's json makes of a text once its liberties are taken from it.
 
-    Duplicate names; NaN and Infinity; numbers that a double cannot hold; lone surrogates (they cannot be encoded,
-    so dump raises); encodings other than UTF-8 (given bytes, json.loads guesses UTF-16 and UTF-32).
+    Duplicate names; NaN and Infinity; numbers that a double cannot hold; lone surrogates (which dump cannot
+    encode); encodings other than UTF-8 (given bytes, json.loads guesses UTF-16 and UTF-32).
     """
     try:
         value = json.loads(
