@@ -1,0 +1,176 @@
+--- What nginx.conf calls: one function a phase.
+
+local access = require("bartizan.access")
+local audit = require("bartizan.audit")
+local cors = require("bartizan.cors")
+local intake = require("bartizan.intake")
+local log = require("bartizan.log")
+local metrics = require("bartizan.metrics")
+local operator = require("bartizan.operator")
+local random = require("bartizan.random")
+local refused = require("bartizan.refused")
+local reply = require("bartizan.reply")
+local requests = require("bartizan.requests")
+local settings = require("bartizan.settings")
+local worker = require("bartizan.worker")
+
+local error = error
+local format = string.format
+local ipairs = ipairs
+local pairs = pairs
+local require = require
+
+local ngx = ngx
+local clear_header = ngx.req.clear_header
+local is_internal = ngx.req.is_internal
+local var = ngx.var
+
+local _M = {}
+
+-- ngx_lua 0.10.26 raises where a body comes over HTTP/2 without a length, so a client could make
+-- the body guards fail at will.
+local UNFIT = { [10026] = true }
+
+local plans                     -- every plan's steps
+
+local function key_sets(loaded, shared)
+    shared.issuers = {}
+    for name, issuer in pairs(loaded.issuers) do
+        shared.issuers[name] = require("bartizan.keysets").new(issuer, shared)
+    end
+end
+
+--- init_by_lua: in the master, before workers are forked, so that they share the memory.
+-- @param path string: edge.json
+-- Raises where the gateway must not start: nginx then doesn't.
+function _M.init(path)
+    if UNFIT[ngx.config.ngx_lua_version] then
+        error(format("ngx_lua %d breaks on HTTP/2 bodies without a length; use another version",
+                     ngx.config.ngx_lua_version), 0)
+    end
+    local loaded = settings.load(path)
+    local shared = {
+        settings = loaded,
+        limits = ngx.shared.bartizan_limits,
+        keys = ngx.shared.bartizan_keys,
+        metrics = ngx.shared.bartizan_metrics,
+        locks = ngx.shared.bartizan_locks,
+    }
+    metrics.init(loaded.routes, shared.metrics)
+    key_sets(loaded, shared)
+    plans = {}
+    for i, plan in ipairs(loaded.plans) do
+        plans[i] = access.plan(plan, shared)
+    end
+    for _, route in ipairs(loaded.routes) do
+        route.steps = plans[route.plan + 1]
+        if not route.steps then
+            error(format("%s: route %s has no plan %d", path, route.name, route.plan), 0)
+        end
+        route.cors = route.cors and cors.new(route.cors)
+    end
+    intake.init(loaded)
+    worker.init(loaded, shared)
+    operator.init(loaded, shared)
+end
+
+--- init_worker_by_lua.
+function _M.start_worker()
+    random.seed()
+    worker.start()
+    for _, steps in ipairs(plans) do
+        for _, step in ipairs(steps) do
+            if step.start then
+                step.start(step.guard)
+            end
+        end
+    end
+end
+
+--- exit_worker_by_lua.
+function _M.stop_worker()
+    worker.stop()
+end
+
+--- set_by_lua in a public server: the class of the request, which names its location.
+-- @param listener string: https or http
+function _M.route(listener)
+    if is_internal() then
+        return "refused"        -- nginx's error_page; a request is routed only once
+    end
+    local request, class = intake.read(listener)
+    requests.put(request)
+    return class
+end
+
+--- access_by_lua in the location of a route's class.
+function _M.access()
+    local request = requests.get()
+    local verdict = access.walk(request)
+    if request.ratelimit then
+        var.bartizan_ratelimit = request.ratelimit
+        var.bartizan_ratelimit_policy = request.ratelimit_policy
+    end
+    if verdict then
+        return reply.refuse(request, verdict)
+    end
+    local drop = request.drop
+    if drop then
+        for i = 1, #drop do
+            clear_header(drop[i])
+        end
+    end
+    var.bartizan_target = request.forward
+    if request.client then
+        var.bartizan_client = request.client
+        var.bartizan_scopes = request.scopes
+    end
+end
+
+local answers = {}
+
+function answers.health()
+    return reply.send(200, nil, '{"status":"ok"}\n')
+end
+
+function answers.preflight(request)
+    local verdict, headers = cors.preflight(request.route.cors, request.headers)
+    if verdict then
+        audit.decision(request, "refused", "cors", "enforce", verdict, verdict.reason)
+        return reply.refuse(request, verdict)
+    end
+    return reply.send(204, headers)
+end
+
+function answers.redirect(request)
+    local method = request.method
+    -- 308 keeps method and body (RFC 9110 section 15.4.9); old clients know 301 better.
+    return reply.send((method == "GET" or method == "HEAD") and 301 or 308,
+                      { Location = intake.public_origin(request) .. request.forward })
+end
+
+--- access_by_lua in the locations `edge` and `close`: what is answered here.
+function _M.answer()
+    local request = requests.get()
+    local verdict = request.refusal
+    if verdict then
+        audit.decision(request, "refused", "edge", "enforce", verdict, verdict.reason)
+        return reply.refuse(request, verdict)
+    end
+    return answers[request.answer](request)
+end
+
+--- access_by_lua in the location `refused`.
+_M.refused = refused.run
+
+--- log_by_lua in a public server.
+-- @param listener string
+function _M.log(listener)
+    local request = requests.take() or intake.early(listener)
+    log.run(request, ngx.status)
+end
+
+--- content_by_lua of the operator's listener.
+_M.operator = operator.run
+
+return _M

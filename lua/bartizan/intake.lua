@@ -1,0 +1,252 @@
+--- Takes a request in: reads it once, canonically, and finds what is to become of it.
+--
+-- The outcome is a class: the name of an internal location under /.bartizan/. Those of routes know
+-- upstream, body cap and time-outs; `edge` answers here (no route, wrong method, preflight,
+-- redirect, health); `close` does so and closes the connection; `acme` serves certbot's
+-- challenges; `refused` is for nginx's own refusals.
+
+local cors = require("bartizan.cors")
+local fields = require("bartizan.fields")
+local headers = require("bartizan.headers")
+local random = require("bartizan.random")
+local router = require("bartizan.router")
+local target = require("bartizan.target")
+
+local byte = string.byte
+local find = string.find
+local format = string.format
+local gsub = string.gsub
+local is_preflight = cors.is_preflight
+local lower = string.lower
+local match = router.match
+local new_id = random.id
+local parse = target.parse
+local read_fields = fields.read
+local read_host = headers.read_host
+local select = select
+local sub = string.sub
+local type = type
+
+local ngx = ngx
+local ngx_now = ngx.now
+local var = ngx.var
+
+local _M = {}
+
+local HEALTH = "/healthz"
+local ACME = "/.well-known/acme-challenge/"
+
+local routes                    -- the router
+local default_host              -- the host of the public origin
+local origin                    -- the public origin
+local redirects = {}            -- listeners that only redirect
+
+--- Sets up the intake. Runs once, in the master.
+-- @param settings table: edge.json
+function _M.init(settings)
+    routes = router.new(settings.routes)
+    default_host = read_host(string.match(settings.origin, "^%a+://(.+)$"))
+    origin = settings.origin
+    redirects.http = settings.http_redirect
+end
+
+-- IPv6 by /64: that is what one customer gets, who can use any address in it.
+local address_keys, address_count = {}, 0
+
+local function address_key(address)
+    if not find(address, ":", 1, true) then
+        return address
+    end
+    local key = address_keys[address]
+    if key then
+        return key
+    end
+    local binary = var.binary_remote_addr
+    if #binary ~= 16 then
+        key = address                                           -- a Unix socket: "unix:"
+    elseif sub(binary, 1, 12) == "\0\0\0\0\0\0\0\0\0\0\255\255" then
+        key = format("%d.%d.%d.%d", byte(binary, 13, 16))        -- RFC 4291 section 2.5.5.2
+    else
+        key = format("%02x%02x:%02x%02x:%02x%02x:%02x%02x::/64", byte(binary, 1, 8))
+    end
+    if address_count >= 4096 then
+        address_keys, address_count = {}, 0
+    end
+    address_keys[address], address_count = key, address_count + 1
+    return key
+end
+
+local function new_request(listener)
+    local address = var.remote_addr
+    local id = new_id()
+    var.bartizan_id = id
+    return {
+        id = id,
+        listener = listener,
+        address = address,
+        address_key = address_key(address),
+        started = ngx_now(),
+        line = var.request,     -- the request line, as it came
+        method = nil,
+        path = nil,             -- canonical; nil as long as the target was not read
+        query = nil,
+        forward = nil,
+        host = nil,
+        headers = nil,
+        drop = nil,             -- names of header fields not to forward
+        route = nil,
+        answer = nil,           -- what the class `edge` answers, where it is no refusal
+        refusal = nil,          -- the verdict by which the edge refuses
+        passed = 0,             -- which guards have passed: access.lua
+        client = nil,
+        scopes = nil,
+        claims = nil,
+        ratelimit = nil,
+        ratelimit_policy = nil,
+        events = nil,           -- audit.lua
+        verdict = nil,          -- the code by which the request was refused
+    }
+end
+
+-- Where the bytes themselves were wrong, what follows on the connection can't be trusted either:
+-- `close` ends it.
+local function refuse(request, status, code, reason)
+    request.refusal = { status = status, code = code, reason = reason }
+    return "close"
+end
+
+local function read_authority(request, authority)
+    local field = request.headers["host"]
+    if not field then
+        -- Only HTTP/1.0 comes so far without one.
+        request.host = default_host
+        return nil
+    end
+    local host = type(field) == "string" and read_host(field)
+    if not host then
+        return refuse(request, 400, "bad_request", "a Host that is no host name or address")
+    elseif authority and lower(authority) ~= lower(field) then
+        return refuse(request, 400, "bad_request", "a target for another host than Host's")
+    end
+    request.host = host
+    return nil
+end
+
+local function no_route(request, path, method)
+    local route, allow = match(routes, request.host, path, method)
+    if route then
+        return route
+    elseif allow then
+        request.refusal = {
+            status = 405, code = "method_not_allowed", headers = { Allow = allow },
+            reason = "the path is served, but not with this method",
+        }
+    else
+        request.refusal = { status = 404, code = "no_route", reason = "no route covers the path" }
+    end
+    return nil
+end
+
+local function find_route(request, key)
+    local method = request.method
+    local given = request.headers
+    if is_preflight(method, given) then
+        local wanted = match(routes, request.host, key, given["access-control-request-method"])
+        if wanted and wanted.cors then
+            request.route, request.answer = wanted, "preflight"
+            cors.apply(wanted.cors, given)
+            return "edge"
+        end
+    end
+    local route = no_route(request, key, method)
+    if not route then
+        return "edge"
+    end
+    request.route = route
+    if route.cors then
+        cors.apply(route.cors, given)
+    end
+    return route.class
+end
+
+local function reserved(request)
+    local path, method = request.path, request.method
+    if path == HEALTH then
+        if method == "GET" or method == "HEAD" then
+            request.answer = "health"
+            return "edge"
+        end
+        request.refusal = {
+            status = 405, code = "method_not_allowed", headers = { Allow = "GET, HEAD" },
+            reason = "the health check is read with GET",
+        }
+        return "edge"
+    end
+    if request.listener == "http" and sub(path, 1, #ACME) == ACME then
+        local token = sub(path, #ACME + 1)
+        -- RFC 8555 section 8.3: base64url. Nothing else is looked for on the disk.
+        if find(token, "^[%w_-]+$") and (method == "GET" or method == "HEAD") then
+            request.answer = "acme"
+            var.bartizan_target = token
+            return "acme"
+        end
+        request.refusal = { status = 404, code = "no_route", reason = "no such challenge" }
+        return "edge"
+    end
+    if redirects[request.listener] then
+        request.answer = "redirect"
+        return "edge"
+    end
+    return nil
+end
+
+--- Reads the current request.
+-- @param listener string: https or http
+-- @return table, string: the request, and its class
+function _M.read(listener)
+    local request = new_request(listener)
+    local read, status, code, reason = parse(request.line)
+    if not read then
+        return request, refuse(request, status, code, reason)
+    end
+    request.method = read.method
+    request.path = read.path
+    request.query = read.query
+    request.forward = read.forward
+    request.headers, request.drop, status, reason = read_fields(read.protocol ~= "HTTP/2.0")
+    if status then
+        return request, refuse(request, status, status == 431 and "header_too_large"
+                               or "bad_request", reason)
+    end
+    return request, read_authority(request, read.authority)
+        or reserved(request)
+        or find_route(request, read.key)
+end
+
+--- Where a request on the listener that only redirects belongs: the public origin, or the same for
+--- a host that some route names. Never what the client made up.
+function _M.public_origin(request)
+    if routes.hosts[request.host] and request.host ~= default_host then
+        return (gsub(origin, "^(%a+://)%[?[^%]/]-%]?(:?%d*)$", "%1" .. request.host .. "%2"))
+    end
+    return origin
+end
+
+--- The methods that a request could have used, as Allow has them; "" where there are none.
+function _M.allowed(request)
+    local read = parse(request.line or "")
+    local host = read and read_host(var.host or "")
+    local allow
+    if host then
+        -- No route has a method without a name, so this is never a route.
+        allow = select(2, match(routes, host, read.key, ""))
+    end
+    return allow or ""
+end
+
+--- Makes a request of what there is where nginx refused it before it was routed.
+function _M.early(listener)
+    return new_request(listener)
+end
+
+return _M

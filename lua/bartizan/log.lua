@@ -1,0 +1,106 @@
+--- The log phase: it always runs, whatever became of the request. What guards took is given back,
+--- the request is counted, and what nginx writes to its logs is made ready.
+
+local access = require("bartizan.access")
+local audit = require("bartizan.audit")
+local metrics = require("bartizan.metrics")
+local redact = require("bartizan.redact")
+local text = require("bartizan.text")
+
+local find = string.find
+local match = string.match
+local printable = text.printable
+local redact_query = redact.query
+local redact_tokens = redact.tokens
+local sub = string.sub
+
+local ngx = ngx
+local ngx_now = ngx.now
+local start_time = ngx.req.start_time
+local var = ngx.var
+
+local _M = {}
+
+local SHOWN_BOUND = 4096
+
+-- How a request ends that nobody answers: it was not whole in time (nginx says 408 and hangs up),
+-- or its HTTP/2 stream was reset (no status).
+local ABORTED = {
+    [0] = { status = 0, code = "stream_reset" },
+    [400] = { status = 400, code = "bad_request" },
+    [408] = { status = 408, code = "request_timeout" },
+}
+
+local function note_aborted(request, status)
+    local verdict = ABORTED[status]
+    -- An upstream may answer 400 or 408, too.
+    if verdict and not request.verdict and not var.upstream_status then
+        audit.decision(request, "aborted", "edge", "enforce", verdict,
+                       "the request ended before it was whole")
+    end
+end
+
+-- What is to be shown of a target that was not read, or that holds secrets; nil where the logs can
+-- show it as it came: then it is plain ASCII.
+local function shown(request)
+    local path, query = request.path, request.query
+    if not path then
+        -- "METHOD TARGET PROTOCOL", or whatever came in its place.
+        local line = request.line or ""
+        local method, target = match(line, "^(%u+) ([^ ]*)")
+        request.method = request.method or method
+        return printable(redact.target(target or line), SHOWN_BOUND)
+    elseif query then
+        local masked = redact_query(query)
+        if masked ~= query then
+            return redact_tokens(path) .. "?" .. masked
+        end
+    end
+    if find(path, "eyJ", 1, true) then
+        return redact_tokens(path) .. (query and "?" .. query or "")
+    end
+    return nil
+end
+
+local function split(target)
+    local question = find(target, "?", 1, true)
+    if question then
+        return sub(target, 1, question - 1), sub(target, question + 1)
+    end
+    return target, nil
+end
+
+local function write_audit(request, target)
+    if target then
+        request.shown_path, request.shown_query = split(target)
+    else
+        request.shown_path, request.shown_query = request.path, request.query
+    end
+    var.bartizan_audit = audit.lines(request)
+end
+
+--- Ends a request.
+-- @param request table
+-- @param status number: what nginx logs
+function _M.run(request, status)
+    access.release(request)
+    note_aborted(request, status)
+    local route = request.route
+    metrics.request(route, status, ngx_now() - start_time())
+    if route then
+        var.bartizan_route = route.name
+    end
+    local target = shown(request)
+    if target then
+        var.bartizan_shown = target
+    end
+    if request.verdict then
+        var.bartizan_verdict = request.verdict
+        var.bartizan_method = request.method or ""
+    end
+    if request.events then
+        write_audit(request, target)
+    end
+end
+
+return _M

@@ -1,0 +1,161 @@
+--- What logs may show of a request's target: secrets are taken out at the source.
+
+local byte = string.byte
+local char = string.char
+local concat = table.concat
+local find = string.find
+local gmatch = string.gmatch
+local gsub = string.gsub
+local lower = string.lower
+local sub = string.sub
+local tonumber = tonumber
+
+local _M = {
+    --- What stands in the place of a secret.
+    MASK = "[redacted]",
+}
+
+-- Argument names that carry secrets, folded: RFC 6749 and 6750 names, and what people call theirs.
+local SECRETS = {}
+for name in gmatch([[
+    accesskey accesstoken apikey apitoken assertion auth authorization authtoken bearer
+    clientassertion clientsecret code codeverifier credential credentials idtoken jwt key otp
+    pass passcode passphrase passwd password passwrd pin privatekey pwd refreshtoken samlresponse
+    secret secretkey session sessionid sid sig signature token totp xamzsecuritytoken
+    xamzsignature xapikey
+]], "%S+") do
+    SECRETS[name] = true
+end
+
+-- A folded name that ends in one of these carries a secret too: user_password, csrf-token.
+local SECRET_ENDINGS = { "password", "passwd", "secret", "token", "apikey" }
+
+-- What honest clients call their arguments repeats; emptied when it has grown to its bound.
+local MEMO_BOUND = 2048
+local memo, memo_count = {}, 0
+
+local function unescape(hex)
+    return char(tonumber(hex, 16))
+end
+
+-- Whether an argument's name says that its value is a secret. Percent-encoding can't hide it, nor
+-- can brackets (user[password]), which many frameworks read as nesting.
+local function judge(name)
+    if find(name, "%", 1, true) then
+        name = gsub(name, "%%(%x%x)", unescape)
+    end
+    local folded = gsub(lower(name), "[^%w]", "")
+    if SECRETS[folded] then
+        return true
+    end
+    for i = 1, #SECRET_ENDINGS do
+        if sub(folded, -#SECRET_ENDINGS[i]) == SECRET_ENDINGS[i] then
+            return true
+        end
+    end
+    local inner = find(name, "[", 1, true)
+        and gsub(gsub(lower(name), "^.*%[(.-)%].*$", "%1"), "[^%w]", "")
+    return inner and SECRETS[inner] or false
+end
+
+local function is_secret(name)
+    local known = memo[name]
+    if known == nil then
+        known = judge(name)
+        if memo_count >= MEMO_BOUND then
+            memo, memo_count = {}, 0
+        end
+        memo[name], memo_count = known, memo_count + 1
+    end
+    return known
+end
+
+--- Masks what looks like a signed token (JWS: base64url of a JSON object, and two parts more),
+--- wherever it stands.
+function _M.tokens(text)
+    if not find(text, "eyJ", 1, true) then
+        return text
+    end
+    return (gsub(text, "eyJ[%w_-]+%.[%w_-]+%.?[%w_-]*", _M.MASK))
+end
+
+local AMPERSAND, SEMICOLON, EQUALS = 0x26, 0x3B, 0x3D
+
+--- Masks the secrets in a query.
+-- @param query string: what follows the "?"
+-- @return string: the same with the values of secret arguments masked
+function _M.query(query)
+    local out, n, kept = nil, 0, 1
+    local start, equals = 1, nil
+    local length = #query
+    for i = 1, length + 1 do
+        local b = byte(query, i)
+        -- ";" separates arguments for some parsers, so a secret may begin after one.
+        if b == AMPERSAND or b == SEMICOLON or not b then
+            if equals and i > equals + 1 and is_secret(sub(query, start, equals - 1)) then
+                out = out or {}
+                out[n + 1] = sub(query, kept, equals)
+                out[n + 2] = _M.MASK
+                n, kept = n + 2, i
+            end
+            start, equals = i + 1, nil
+        elseif b == EQUALS and not equals then
+            equals = i
+        end
+    end
+    if out then
+        out[n + 1] = sub(query, kept)
+        query = concat(out)
+    end
+    return _M.tokens(query)
+end
+
+--- Masks the secrets in a raw target: path, or path?query.
+function _M.target(target)
+    local question = find(target, "?", 1, true)
+    if not question then
+        return _M.tokens(target)
+    end
+    return _M.tokens(sub(target, 1, question)) .. _M.query(sub(target, question + 1))
+end
+
+return _M.tokens(query)
+end
+
+--- Masks the secrets in a raw target: path, or path?query.
+function _M.target(target)
+    local question = find(target, "?", 1, true)
+    if not question then
+        return _M.tokens(target)
+    end
+    return _M.tokens(sub(target, 1, question)) .. _M.query(sub(target, question + 1))
+end
+
+--- Makes a text fit for a JSON string whatever bytes it has: what is not UTF-8 is shown as \xNN.
+-- @param text string
+-- @param bound number: at most so many bytes of it; what is cut off is shown as "..."
+function _M.printable(text, bound)
+    local cut = #text > bound
+    if cut then
+        text = sub(text, 1, bound)
+    end
+    if find(text, "[\128-\255]") then
+        local out, n, position = {}, 0, 1
+        while position <= #text do
+            local b = byte(text, position)
+            local after = b < 0x80 and position + 1 or skip_utf8(text, position, b)
+            n = n + 1
+            if after then
+                out[n] = sub(text, position, after - 1)
+            else
+                out[n] = format("\\x%02x", b)
+                after = position + 1
+            end
+            position = after
+        end
+        text = concat(out)
+    end
+    return cut and text .. "..." or text
+end
+
+return _M

@@ -1,0 +1,74 @@
+--- nginx's own refusals, and what went wrong behind us: answered and audited like ours.
+--
+-- nginx comes here by error_page, with the status that it decided on. What it refused before the
+-- request was routed arrives without a request of ours, with the header fields read so far.
+
+local audit = require("bartizan.audit")
+local intake = require("bartizan.intake")
+local reply = require("bartizan.reply")
+local requests = require("bartizan.requests")
+
+local ngx = ngx
+local var = ngx.var
+
+local _M = {}
+
+local INTERNAL = {
+    status = 500, code = "internal_error", guard = "edge", decision = "failed",
+    reason = "an error inside the gateway; the error log has it",
+}
+
+local function refusal(status, code, reason)
+    return { status = status, code = code, guard = "edge", decision = "refused", reason = reason }
+end
+
+local function failure(status, code, reason)
+    return { status = status, code = code, guard = "upstream", decision = "failed",
+             reason = reason }
+end
+
+local VERDICTS = {
+    [400] = refusal(400, "bad_request", "nginx: not well-formed HTTP"),
+    [403] = refusal(403, "forbidden", "nginx: not readable"),
+    [404] = refusal(404, "no_route", "nginx: no such file"),
+    [405] = refusal(405, "method_not_allowed", "nginx: a method that is never served"),
+    [408] = refusal(408, "request_timeout", "nginx: the request did not come in time"),
+    [411] = refusal(411, "length_required", "nginx: a body without a length"),
+    [413] = refusal(413, "body_too_large", "nginx: a body over the cap of the route"),
+    [414] = refusal(414, "uri_too_long", "nginx: a request line over 16 KiB"),
+    [415] = refusal(415, "unsupported_media_type", "nginx: an encoding that is not known"),
+    [416] = refusal(416, "range_not_satisfiable", "nginx: no such range"),
+    [421] = refusal(421, "misdirected_request", "nginx: not for this server"),
+    [429] = refusal(429, "too_many_connections", "nginx: too many connections of one address"),
+    [431] = refusal(431, "header_too_large", "nginx: a header over 4 times 16 KiB"),
+    [501] = refusal(501, "not_implemented", "nginx: a transfer coding that is not known"),
+    [502] = failure(502, "upstream_unavailable", "no server of the upstream could be reached"),
+    [503] = failure(503, "upstream_unavailable", "the upstream is not available"),
+    [504] = failure(504, "upstream_timeout", "the upstream did not answer in time"),
+    [505] = refusal(505, "http_version_not_supported", "nginx: a protocol version"),
+}
+
+-- nginx gives plain HTTP on a TLS port (497) the status 400 before it comes here.
+local PLAIN_HTTP = refusal(400, "plain_http", "plain HTTP on the TLS port")
+
+--- Answers for nginx.
+-- @param listener string
+function _M.run(listener)
+    local request = requests.get()
+    if not request then
+        request = intake.early(listener)
+        requests.put(request)
+    end
+    local status = ngx.status
+    local verdict = VERDICTS[status] or INTERNAL
+    if status == 400 and listener == "https" and var.scheme == "http" then
+        verdict = PLAIN_HTTP
+    elseif status == 405 then
+        verdict = { status = 405, code = verdict.code, guard = "edge", decision = "refused",
+                    reason = verdict.reason, headers = { Allow = intake.allowed(request) } }
+    end
+    audit.decision(request, verdict.decision, verdict.guard, "enforce", verdict, verdict.reason)
+    return reply.refuse(request, verdict)
+end
+
+return _M

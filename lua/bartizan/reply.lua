@@ -1,0 +1,122 @@
+--- The one place that turns a verdict into a response.
+--
+-- Refusals are problem details (RFC 9457). The client learns the code; the reason is in the audit
+-- log, under the request id that both have.
+
+local text = require("bartizan.text")
+
+local concat = table.concat
+local pairs = pairs
+local tostring = tostring
+
+local ngx = ngx
+local discard_body = ngx.req.discard_body
+local exit = ngx.exit
+local header = ngx.header
+local print = ngx.print
+local quote = text.quote
+
+local _M = {}
+
+-- RFC 9110 section 15, RFC 6585.
+local TITLES = {
+    [400] = "Bad Request",
+    [401] = "Unauthorized",
+    [403] = "Forbidden",
+    [404] = "Not Found",
+    [405] = "Method Not Allowed",
+    [408] = "Request Timeout",
+    [413] = "Content Too Large",
+    [414] = "URI Too Long",
+    [429] = "Too Many Requests",
+    [431] = "Request Header Fields Too Large",
+    [500] = "Internal Server Error",
+    [501] = "Not Implemented",
+    [502] = "Bad Gateway",
+    [503] = "Service Unavailable",
+    [504] = "Gateway Timeout",
+    [505] = "HTTP Version Not Supported",
+}
+
+-- What may be said beyond the title: what the client can do about it, nothing of the rule.
+local DETAILS = {
+    bad_request = "The request is not well-formed HTTP.",
+    body_too_large = "The request body is larger than this resource takes.",
+    header_too_large = "The request header is too large.",
+    method_not_allowed = "This resource does not take the request method; see Allow.",
+    no_route = "Nothing is served here.",
+    not_canonical = "The request target has more than one reading; send it in its normal form.",
+    plain_http = "This port speaks HTTPS.",
+    too_many_connections = "Too many connections from this address.",
+    upstream_timeout = "The service took too long to answer.",
+    upstream_unavailable = "The service can't be reached right now.",
+    uri_too_long = "The request target is too long.",
+}
+
+-- By how many seconds a client should come back where the verdict does not say.
+local RETRY_AFTER = { [429] = "1", [503] = "5" }
+
+--- Answers with a verdict and ends the request.
+-- @param request table
+-- @param verdict table: {status, code, headers|nil}
+function _M.refuse(request, verdict)
+    local status = verdict.status
+    -- What is left of the body is read away, so that it is never taken for the next request.
+    discard_body()
+    ngx.status = status
+    header["Content-Type"] = "application/problem+json"
+    header["Cache-Control"] = "no-store"
+    -- Nothing of ours is a page; whatever a browser makes of it can do nothing.
+    header["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    if RETRY_AFTER[status] then
+        header["Retry-After"] = RETRY_AFTER[status]
+    end
+    if verdict.headers then
+        for name, value in pairs(verdict.headers) do
+            header[name] = value
+        end
+    end
+    local code = verdict.code
+    local detail = DETAILS[code]
+    local body = concat({
+        '{"type":"about:blank","title":"', TITLES[status] or "Error",
+        '","status":', tostring(status),
+        detail and ',"detail":' .. quote(detail) or "",
+        request.path and ',"instance":' .. quote(request.path) or "",
+        ',"code":"', code,
+        '","request_id":"', request.id,
+        '"}\n',
+    })
+    header["Content-Length"] = #body
+    print(body)
+    return exit(status)
+end
+
+--- Answers with a status and headers, and a small JSON body or none.
+-- @param status number
+-- @param headers table|nil
+-- @param body string|nil
+function _M.send(status, headers, body)
+    discard_body()
+    ngx.status = status
+    if headers then
+        for name, value in pairs(headers) do
+            header[name] = value
+        end
+    end
+    if body then
+        header["Content-Type"] = "application/json"
+        header["Cache-Control"] = "no-store"
+        header["Content-Length"] = #body
+        print(body)
+    else
+        if status ~= 204 then                   -- RFC 9110 section 8.6: never in a 204
+            header["Content-Length"] = 0
+        end
+        header["Content-Type"] = nil
+        ngx.send_headers()
+    end
+    return exit(status)
+end
+
+return _M

@@ -1,0 +1,104 @@
+--- What each worker process does beside requests: dies with its master, reports that it serves,
+--- and hands on its counts.
+
+local ffi = require("ffi")
+local metrics = require("bartizan.metrics")
+
+local C = ffi.C
+local error = error
+
+local ngx = ngx
+local ngx_log = ngx.log
+local ERR = ngx.ERR
+local timer_every = ngx.timer.every
+local worker_count = ngx.worker.count
+local worker_id = ngx.worker.id
+local worker_pid = ngx.worker.pid
+
+local _M = {}
+
+ffi.cdef [[
+    int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+    int getppid(void);
+    int kill(int pid, int signal);
+]]
+
+-- <sys/prctl.h>, <signal.h> of Linux.
+local PR_SET_PDEATHSIG = 1
+local SIGTERM = 15
+
+-- Seconds between reports, and how long one counts.
+local PERIOD = 1
+local LIFETIME = 10
+
+local master, generation, dict
+
+--- Notes what the workers will need. Runs in the master.
+function _M.init(settings, shared)
+    master = worker_pid()
+    generation = settings.generation
+    dict = shared.metrics
+end
+
+-- After kill -9 of the master its workers would keep the ports (and the next start would fail), so
+-- the kernel is asked to end them with it. The request is lost at a change of user, which lies
+-- behind a worker when it comes here.
+local function die_with_master()
+    if C.prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) ~= 0 then
+        error("prctl(PR_SET_PDEATHSIG) failed: errno " .. ffi.errno())
+    end
+    -- The master may have died before the request was made: then another process is the parent.
+    if C.getppid() ~= master then
+        C.kill(worker_pid(), SIGTERM)
+    end
+end
+
+local function key(id)
+    return "worker|" .. generation .. "|" .. id
+end
+
+local function report()
+    local ok, err = dict:set(key(worker_id()), worker_pid(), LIFETIME)
+    if not ok then
+        ngx_log(ERR, "could not report that this worker serves: ", err)
+    end
+    metrics.flush()
+end
+
+--- Starts the chores of a worker.
+function _M.start()
+    die_with_master()
+    if worker_id() == 0 then
+        metrics.forget_old_routes()
+    end
+    report()
+    local timer, err = timer_every(PERIOD, function(premature)
+        if not premature then
+            report()
+        end
+    end)
+    if not timer then
+        error("could not start the worker's timer: " .. err)
+    end
+end
+
+--- Ends the chores of a worker that was told to quit.
+function _M.stop()
+    metrics.flush()
+    if dict:get(key(worker_id())) == worker_pid() then
+        dict:delete(key(worker_id()))
+    end
+end
+
+--- How many workers of this generation serve, and how many there should be.
+function _M.serving()
+    local serving, count = 0, worker_count()
+    for id = 0, count - 1 do
+        if dict:get(key(id)) then
+            serving = serving + 1
+        end
+    end
+    return serving, count
+end
+
+return _M
