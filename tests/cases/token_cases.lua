@@ -1,4 +1,4 @@
---- Runs tokens through the pure verifier, wherever there is a LuaJIT: `luajit token_cases.lua FILE`.
+--- Runs tokens through the pure verifier in any LuaJIT: `luajit token_cases.lua FILE`.
 --
 -- The file is made for one run, with fresh keys: {jwks = text, algorithms, types, issuer, audience,
 -- scopes, skew, now, tokens = [{name, token}]}. One line a token: its name, a tab, and "accepted"
