@@ -119,43 +119,4 @@ function _M.target(target)
     return _M.tokens(sub(target, 1, question)) .. _M.query(sub(target, question + 1))
 end
 
-return _M.tokens(query)
-end
-
---- Masks the secrets in a raw target: path, or path?query.
-function _M.target(target)
-    local question = find(target, "?", 1, true)
-    if not question then
-        return _M.tokens(target)
-    end
-    return _M.tokens(sub(target, 1, question)) .. _M.query(sub(target, question + 1))
-end
-
---- Makes a text fit for a JSON string whatever bytes it has: what is not UTF-8 is shown as \xNN.
--- @param text string
--- @param bound number: at most so many bytes of it; what is cut off is shown as "..."
-function _M.printable(text, bound)
-    local cut = #text > bound
-    if cut then
-        text = sub(text, 1, bound)
-    end
-    if find(text, "[\128-\255]") then
-        local out, n, position = {}, 0, 1
-        while position <= #text do
-            local b = byte(text, position)
-            local after = b < 0x80 and position + 1 or skip_utf8(text, position, b)
-            n = n + 1
-            if after then
-                out[n] = sub(text, position, after - 1)
-            else
-                out[n] = format("\\x%02x", b)
-                after = position + 1
-            end
-            position = after
-        end
-        text = concat(out)
-    end
-    return cut and text .. "..." or text
-end
-
 return _M
