@@ -81,7 +81,7 @@ def judge(layout: Layout, folder: Path) -> None:
         raise BartizanError(_refusal(test.stderr))
     configuration = (folder / "nginx.conf").read_text(encoding="utf-8")
     settings = re.findall(
-        r"^\s*(lua_(?:shared_dict|package_path|package_cpath)\s[^;]*;)", configuration, re.MULTILINE
+        r"^\s*(lua_(?:shared_dict|package_path|package_cpath) .*;)$", configuration, re.MULTILINE
     )
     rehearsal = folder / "rehearsal.conf"
     rehearsal.write_text(

@@ -84,8 +84,8 @@ def _await_ready(policy: Policy, nginx: "_Nginx", generation: str, say: Say) -> 
 
     if wait_until_ready(policy.listen.operator, generation, START_PATIENCE, pause):
         say(
-            f"ready: {policy.public_origin} with {len(policy.routes)} routes; metrics and readiness:"
-            f" http://{policy.listen.operator.address} (took {time.monotonic() - started:.1f} s)"
+            f"ready: {policy.public_origin} (routes: {len(policy.routes)}; metrics and readiness:"
+            f" http://{policy.listen.operator.address}; nginx took {time.monotonic() - started:.1f} s)"
         )
         _tell_systemd("READY=1")
     elif stopped:

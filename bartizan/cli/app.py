@@ -76,8 +76,8 @@ def _root(
 
 @app.command(epilog="Examples: bartizan check  |  bartizan check /etc/bartizan/gateway.yaml --ports-free")
 def check(
-    policy_argument: PolicyArgument = None,
-    policy_option: PolicyOption = None,
+    policy: PolicyArgument = None,
+    file: PolicyOption = None,
     nginx: NginxOption = None,
     ports_free: Annotated[
         bool,
@@ -88,36 +88,36 @@ def check(
 
     Every mistake is told with its file, line and key, and what would be right. Nothing that runs is touched.
     """
-    path = chosen_policy(policy_argument, policy_option)
-    policy, doubts = read_policy(path)
+    path = chosen_policy(policy, file)
+    judged, doubts = read_policy(path)
     with tempfile.TemporaryDirectory(prefix="bartizan-check-") as folder:
         layout = find_layout(Path(folder), nginx, work=Path(folder, "work"))
         prepare_folders(layout)
-        prepare_certificate(policy, layout)
-        new_generation(policy, layout)
-    problems = list(busy(policy)) if ports_free else []
+        prepare_certificate(judged, layout)
+        new_generation(judged, layout)
+    problems = list(busy(judged)) if ports_free else []
     warn(path, doubts)
     for sentence in problems:
         complain(sentence)
     if problems:
         raise typer.Exit(1)
-    say(f"{path} is good: {len(policy.routes)} routes, {len(policy.upstreams)} upstreams")
+    say(f"{path} is good (routes: {len(judged.routes)}, upstreams: {len(judged.upstreams)})")
 
 
 @app.command(epilog="Example: bartizan render gateway.yaml --state /tmp/look")
 def render(
-    policy_argument: PolicyArgument = None,
-    policy_option: PolicyOption = None,
+    policy: PolicyArgument = None,
+    file: PolicyOption = None,
     state: StateOption = DEFAULT_STATE,
     nginx: NginxOption = None,
 ) -> None:
     """Write what nginx would be given, have it judged, and print where it lies. It does not serve yet."""
-    policy = load_policy(chosen_policy(policy_argument, policy_option))
+    judged = load_policy(chosen_policy(policy, file))
     layout = find_layout(state, nginx)
     prepare_folders(layout)
-    prepare_certificate(policy, layout)
+    prepare_certificate(judged, layout)
     with rendering_lock(layout):
-        folder = new_generation(policy, layout)
+        folder = new_generation(judged, layout)
         prune(layout)
     typer.echo(folder)
 
@@ -126,8 +126,8 @@ def render(
     epilog="Examples: bartizan run  |  bartizan run /etc/bartizan/gateway.yaml --state /var/lib/bartizan"
 )
 def run(
-    policy_argument: PolicyArgument = None,
-    policy_option: PolicyOption = None,
+    policy: PolicyArgument = None,
+    file: PolicyOption = None,
     state: StateOption = DEFAULT_STATE,
     nginx: NginxOption = None,
 ) -> None:
@@ -136,7 +136,7 @@ def run(
     Ctrl-C or SIGTERM finishes the requests in flight and stops. SIGHUP does what bartizan reload does.
     SIGUSR1 reopens the logs after a rotation.
     """
-    path = chosen_policy(policy_argument, policy_option)
+    path = chosen_policy(policy, file)
     raise typer.Exit(run_gateway(path, find_layout(state, nginx), say, complain))
 
 
@@ -144,8 +144,8 @@ def run(
     epilog="Example, after a renewal: bartizan reload /etc/bartizan/gateway.yaml --state /var/lib/bartizan"
 )
 def reload(
-    policy_argument: PolicyArgument = None,
-    policy_option: PolicyOption = None,
+    policy: PolicyArgument = None,
+    file: PolicyOption = None,
     state: StateOption = DEFAULT_STATE,
     nginx: NginxOption = None,
 ) -> None:
@@ -154,10 +154,10 @@ def reload(
     A bad policy never replaces a good one: the command fails, says where, and the old policy serves on.
     Limits keep their counts.
     """
-    path = chosen_policy(policy_argument, policy_option)
-    policy, doubts = read_policy(path)
+    path = chosen_policy(policy, file)
+    judged, doubts = read_policy(path)
     layout = find_layout(state, nginx)
-    generation = reload_gateway(policy, layout, running_master(layout))
+    generation = reload_gateway(judged, layout, running_master(layout))
     warn(path, doubts)
     say(f"reloaded: generation {generation} serves")
 
@@ -172,6 +172,7 @@ def explain(
 ) -> None:
     """Show what a request meets: the route that takes it, every guard's settings, and where each was written.
 
+    METHOD is as the client sends it; URL is a whole one, or a path on the public origin.
     A request that no route takes is explained too: 404 or 405, and what is close.
     """
     show(explain_request(load_policy(policy), method.upper(), url), read_document(policy), policy)
@@ -181,8 +182,8 @@ def explain(
     epilog="Example: bartizan certificate && curl --cacert var/tls/ca.pem https://localhost:8443/healthz"
 )
 def certificate(
-    policy_argument: PolicyArgument = None,
-    policy_option: PolicyOption = None,
+    policy: PolicyArgument = None,
+    file: PolicyOption = None,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Make or renew the development certificate, and print the authority to trust.
@@ -190,7 +191,7 @@ def certificate(
     bartizan run does it by itself where the policy names no certificate. It is good for localhost, 127.0.0.1,
     ::1 and the public origin's host.
     """
-    policy = load_policy(chosen_policy(policy_argument, policy_option))
+    judged = load_policy(chosen_policy(policy, file))
     folder = find_state(state)
-    made = ensure_development_certificate(folder, urlsplit(policy.public_origin).hostname or "localhost")
+    made = ensure_development_certificate(folder, urlsplit(judged.public_origin).hostname or "localhost")
     say(f"{'made' if made else 'still good'}: {folder.server_certificate}; trust {folder.ca_certificate}")

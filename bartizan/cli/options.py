@@ -1,4 +1,7 @@
-"""What the commands ask for, named and explained once."""
+"""What the commands ask for, named and explained once.
+
+Typer 0.25 with click 8.5 does not show the help of arguments: each command's own text says what they are.
+"""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,7 +17,13 @@ PolicyArgument = Annotated[
 ]
 PolicyOption = Annotated[
     Path | None,
-    typer.Option("--policy", "-p", metavar="FILE", help="The same, as an option.", show_default=False),
+    typer.Option(
+        "--policy",
+        "-p",
+        metavar="FILE",
+        help="The policy file; may stand without --policy too.",
+        show_default=False,
+    ),
 ]
 OnlyPolicyOption = Annotated[Path, typer.Option("--policy", "-p", metavar="FILE", help="The policy file.")]
 StateOption = Annotated[

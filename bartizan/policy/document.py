@@ -11,9 +11,11 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bartizan.policy.problems import Key, PolicyError, Problem, written
 
-# Aliases are welcome (routes share settings), but not as a bomb that unfolds to billions of values.
-MOST_VALUES: Final = 2_000_000
-_SCALARS: Final = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
+# Aliases are welcome (routes share settings), but not as a bomb that unfolds to billions of values. Ten
+# thousand routes have about 200,000.
+MOST_VALUES: Final = 500_000
+_KINDS: Final = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
+_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,16 @@ class _Builder:
             return None
         self._open.append(node)
         try:
+            if str(node.tag) not in _TAGS:
+                self._refuse(node, key, f"the tag {node.tag} is not used in a policy; write the plain value")
+                return None
             match node:
                 case MappingNode():
                     return dict(self._pairs(node, key))
                 case SequenceNode():
                     return tuple(self.value(item, (*key, index)) for index, item in enumerate(node.value))
                 case ScalarNode():
-                    return self._scalar(node, key)
+                    return self._scalar(node)
                 case _:  # the composer makes no other kind
                     raise AssertionError(node)
         finally:
@@ -133,11 +138,7 @@ class _Builder:
             seen[name] = line
             yield name, self.value(value_node, (*key, name))
 
-    def _scalar(self, node: ScalarNode, key: Key) -> Any:
-        tag = str(node.tag)
-        if tag == "tag:yaml.org,2002:timestamp":
+    def _scalar(self, node: ScalarNode) -> Any:
+        if str(node.tag).endswith(":timestamp"):
             return str(node.value)
-        if tag not in _SCALARS:
-            self._refuse(node, key, f"the tag {node.tag} is not used in a policy; write the plain value")
-            return None
         return self._construct(node)

@@ -26,7 +26,11 @@ class Listener(Model):
 
 def _listener(value: Any) -> Any:
     value = off_is_none(value)
-    return {"port": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"port": value}
+    if value is None or isinstance(value, dict):
+        return value
+    raise ValueError("is not a listener; write a port, {port: ...}, or off")
 
 
 def _operator(value: Any) -> Any:
@@ -75,7 +79,7 @@ def _ip(value: str) -> str:
 
 def _every_interface() -> tuple[str, ...]:
     """A public gateway speaks IPv4 and IPv6; nginx would not start where the kernel has no IPv6 at all."""
-    every = ("0.0.0.0", "::")  # noqa: S104
+    every = ("0.0.0.0", "::")  # noqa: S104  # nosec B104
     try:
         socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
     except OSError:

@@ -129,6 +129,8 @@ def _value_at(data: Any, key: Key) -> Any:
                 continue
             case tuple() if isinstance(part, int) and part < len(data):
                 data = data[part]
+            case str() | int() | float():  # a short form of what the key names
+                return data
             case _:
                 return None
     return data

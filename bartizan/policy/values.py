@@ -53,7 +53,7 @@ def write_duration(seconds: float) -> str:
     for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:g}{unit}"
-    return f"{seconds * 1000:g}ms"
+    return f"{round(seconds * 1000)}ms"
 
 
 def read_size(value: Any) -> int:
