@@ -8,6 +8,7 @@ local redact = require("bartizan.redact")
 local text = require("bartizan.text")
 
 local find = string.find
+local format = string.format
 local match = string.match
 local printable = text.printable
 local redact_query = redact.query
@@ -89,6 +90,9 @@ function _M.run(request, status)
     metrics.request(route, status, ngx_now() - start_time())
     if route then
         var.bartizan_route = route.name
+    end
+    if request.decided then
+        var.bartizan_decided = format("%d", request.decided)
     end
     local target = shown(request)
     if target then
