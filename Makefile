@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: help setup lock clean
+.PHONY: help setup run token test lint load bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -20,6 +20,25 @@ $(VENV)/.installed: requirements/development.txt openresty/debian-packages.txt p
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+run: setup ## Start token service, example service and gateway in the foreground (Ctrl-C stops all)
+	@$(BIN)/bartizan check gateway.yaml --ports-free
+	@$(BIN)/tokendealer init --demo
+	@$(BIN)/upstream init
+	@PYTHONUNBUFFERED=1 exec $(BIN)/honcho start
+
+token: ## Print an access token for the demo client, nothing else
+	@$(BIN)/tokendealer token --url https://localhost:8443 --ca var/tls/ca.pem
+
+# Two processes for two cores; what shares a gateway or a clock is kept together by its xdist_group.
+test: setup ## Run every test: unit, functional, integration, end to end
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup ## Run every check that reads the sources, the rendered nginx.conf and the dependencies
+	@$(BIN)/python -m tests.lint
+
+load: setup ## Run locust against a gateway of its own for SECONDS (default 30); report in build/reports/load.html
+	@$(BIN)/python -m load.run --seconds $${SECONDS_OF_LOAD:-30}
 
 lock: setup ## Renew requirements/*.txt to the newest releases that the bounds admit
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -o requirements/runtime.txt
