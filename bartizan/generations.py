@@ -126,7 +126,7 @@ def prune(layout: Layout) -> None:
 
 
 def _run(layout: Layout, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(layout.nginx.binary), "-p", str(folder), *arguments]
+    command = [str(layout.nginx.binary), "-e", "stderr", "-p", str(folder), *arguments]
     try:
         return subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, errors="replace", timeout=120, check=False, cwd=folder

@@ -94,7 +94,7 @@ def _lua_version(binary: Path, modules: tuple[Path, ...]) -> str:
         configuration = Path(folder, "nginx.conf")
         loads = "\n".join(f'load_module "{module}";' for module in modules)
         configuration.write_text(_PROBE.format(modules=loads, folder=folder), encoding="utf-8")
-        probe = _run([str(binary), "-p", folder, "-c", str(configuration)])
+        probe = _run([str(binary), "-e", "stderr", "-p", folder, "-c", str(configuration)])
     match = re.search(r"ngx_lua (\d+)", probe.stdout)
     if match is None:
         reason = first_complaint(probe.stderr) or f"nginx exited with {probe.returncode}"

@@ -147,16 +147,10 @@ class _Nginx:
                 os._exit(1)
 
         # A session of its own: Ctrl-C reaches this process alone, which then stops nginx gracefully.
+        command = [str(layout.nginx.binary), "-e", "stderr", "-p", str(layout.edge)]
+        command += ["-c", str(layout.configuration), "-g", "daemon off;"]
         self._process = subprocess.Popen(  # noqa: S603
-            [
-                str(layout.nginx.binary),
-                "-p",
-                str(layout.edge),
-                "-c",
-                str(layout.configuration),
-                "-g",
-                "daemon off;",
-            ],
+            command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=before_exec,  # noqa: PLW1509  # no threads here that could hold a lock

@@ -52,7 +52,7 @@ def write_duration(seconds: float) -> str:
         return "0s"
     for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
+            return f"{round(seconds / length)}{unit}"
     return f"{round(seconds * 1000)}ms"
 
 

@@ -136,6 +136,7 @@ def _cors(cors: Cors | None) -> dict[str, Any] | None:
 def _issuer(name: str, issuer: Issuer, layout: Layout) -> dict[str, Any]:
     return {
         "issuer": issuer.issuer,
+        "jwks": issuer.jwks,
         "algorithms": list(issuer.algorithms),
         "types": list(issuer.types),
         "skew": issuer.skew,
