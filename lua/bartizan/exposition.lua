@@ -2,6 +2,7 @@
 --
 -- The text is made in pieces, between which other requests of this worker get their turn.
 
+local limits = require("bartizan.limits.store")
 local metrics = require("bartizan.metrics")
 local worker = require("bartizan.worker")
 
@@ -23,11 +24,24 @@ local _M = {}
 
 local SLOTS_A_PIECE = 10
 
-local settings, issuers
+local settings, issuers, limits_dict
+
+local LIMITS = {
+    { "held", "bartizan_concurrency_held", "gauge", "Requests inside a concurrency limit." },
+    { "waiting", "bartizan_concurrency_waiting", "gauge", "Requests in line for one." },
+    { "full", "bartizan_limits_full_total", "counter",
+      "Times that the limits' store had no room for one more." },
+    { "flushed", "bartizan_limits_flushed_total", "counter",
+      "Entries of the limits' store that were let go, for nothing was lost by it." },
+    { "reaped", "bartizan_limits_reaped_total", "counter",
+      "Times that something was given back which a killed worker had held." },
+    { "recovered", "bartizan_limits_recovered_total", "counter",
+      "Times that the limits' lock was taken over from a killed worker." },
+}
 
 --- Notes what there is to show. Runs once, in the master.
 function _M.init(loaded, shared)
-    settings, issuers = loaded, shared.issuers
+    settings, issuers, limits_dict = loaded, shared.issuers, shared.limits
 end
 
 local ESCAPES = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
@@ -186,6 +200,17 @@ local function write_gauges()
     flush(out)
 end
 
+local function write_limits()
+    local out = {}
+    local stats = limits.stats(limits_dict)
+    for _, line in ipairs(LIMITS) do
+        local field, name, kind, help = line[1], line[2], line[3], line[4]
+        -- No samples where no route has a limit.
+        family(out, name, kind, help, stats and { { "", stats[field] } } or {})
+    end
+    flush(out)
+end
+
 --- Answers a scrape.
 function _M.run()
     ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
@@ -193,6 +218,7 @@ function _M.run()
     write_durations(write_requests())
     write_named()
     write_gauges()
+    write_limits()
 end
 
 return _M
