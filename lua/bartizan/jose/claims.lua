@@ -57,6 +57,11 @@ local function scopes_of(scope)
     return set
 end
 
+--- Whether a text is one scope (RFC 6749 section 3.3).
+function _M.is_scope(text)
+    return text ~= "" and not find(text, NOT_OF_A_SCOPE) and not find(text, " ", 1, true)
+end
+
 -- Who calls: RFC 9068's client_id; issuers that do not follow it name the client in azp (OpenID
 -- Connect) or have nothing but sub.
 local function client_of(claims)

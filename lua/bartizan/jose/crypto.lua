@@ -63,8 +63,7 @@ local function failed()
     return nil
 end
 
---- Loads a public key and has OpenSSL check it (the point lies on its curve, the modulus is no
--- prime, …).
+--- Loads a public key. That a point lies on its curve is checked by loading it.
 -- @param spki string: a SubjectPublicKeyInfo (RFC 5280 section 4.1) in DER
 -- @return cdata: the key, freed when it is garbage
 -- @return nil, string
@@ -74,12 +73,19 @@ function _M.load_public_key(spki)
     if key == nil then
         return failed(), "OpenSSL cannot read the key"
     end
-    key = ffi_gc(key, lib.EVP_PKEY_free)
+    return ffi_gc(key, lib.EVP_PKEY_free)
+end
+
+--- Has OpenSSL check a key. An RSA modulus must be odd, without small factors, and no prime, as
+-- NIST SP 800-89 section 5.3.3 has it, which takes 16 ms for 2048 bits.
+-- @return true
+-- @return nil, string
+function _M.check(key)
     local context = ffi_gc(lib.EVP_PKEY_CTX_new(key, nil), lib.EVP_PKEY_CTX_free)
     if lib.EVP_PKEY_public_check(context) ~= 1 then
         return failed(), "OpenSSL finds the key not valid"
     end
-    return key
+    return true
 end
 
 --- The size of a key: an RSA key's modulus in bits.

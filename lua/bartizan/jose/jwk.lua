@@ -35,7 +35,7 @@ local ALGORITHMS = _M.ALGORITHMS
 
 -- RFC 7518 sections 3.3 and 3.5: 2048 bits or more. The upper bounds keep an issuer from making
 -- each verification dear; for large moduli OpenSSL itself wants e within 64 bits.
-local RSA_MIN_BITS, RSA_MAX_BITS = 2048, 8192
+local RSA_MIN_BITS, RSA_MAX_BITS = 2048, 4096
 local RSA_MAX_EXPONENT_BYTES = 8
 
 -- RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1: what only a private or symmetric key has.
@@ -148,11 +148,13 @@ end
 --- Checks a key and makes it ready.
 -- @param jwk any: what JSON had in its place
 -- @param admitted table: an array of the names of the algorithms that the policy admits
+-- @param checked boolean: this very key was imported before, in this gateway: OpenSSL's own check,
+--   which holds up a worker for milliseconds, is left out
 -- @return table: {kid, alg, verifier = for crypto.verify, raw_size = a raw ECDSA signature's length
 --   or nil}. `alg` can be one that is not admitted: then the key is sound, but nobody's token may
 --   use it
 -- @return nil, string: why the key is refused
-function _M.import(jwk, admitted)
+function _M.import(jwk, admitted, checked)
     if not json.is_object(jwk) then
         return nil, "is no object"
     elseif jwk.kty == "oct" then
@@ -179,7 +181,7 @@ function _M.import(jwk, admitted)
         return nil, "kty or crv does not fit " .. alg
     end
 
-    local spki, key, verifier
+    local spki, key, sound, verifier
     spki, err = SPKI[jwk.kty](jwk, algorithm)
     if not spki then
         return nil, err
@@ -189,6 +191,12 @@ function _M.import(jwk, admitted)
         return nil, err
     elseif jwk.kty == "RSA" and crypto.bits(key) < RSA_MIN_BITS then
         return nil, "RSA modulus is shorter than 2048 bits"
+    end
+    if not checked then
+        sound, err = crypto.check(key)
+        if not sound then
+            return nil, err
+        end
     end
     verifier, err = crypto.verifier(key, algorithm.digest, algorithm.pss)
     if not verifier then
