@@ -1,11 +1,15 @@
 """The application: its parts put together."""
 
+import re
 from collections.abc import AsyncGenerator
 
 import httpx
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from jinja2 import StrictUndefined
 from quart import Quart
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_schema import hide
+from werkzeug.routing import MapAdapter
 
 from upstream import database, hygiene, openapi, problem
 from upstream.services import Services, services
@@ -18,6 +22,30 @@ from upstream.users.store import UserStore
 from upstream.users.streams import streams
 from upstream.users.views import UserIdConverter, users
 
+_ONE_SLASH = re.compile(r"/(?!/)")
+_NOWHERE = "/.nowhere"
+
+
+class _Service(Quart):
+    """Routes by the path alone.
+
+    Quart reads the Host header to route: one that is no host name raises outside of all error handling, and
+    one that is would end up in URLs. The gateway has judged Host; this service has one name for everybody.
+    """
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        # Quart raises on an empty path, and its router takes off leading slashes or does without one.
+        if scope["type"] != "lifespan" and _ONE_SLASH.match(scope["path"]) is None:
+            scope["path"] = _NOWHERE
+        await super().__call__(scope, receive, send)
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        if request is None:
+            return None
+        return self.url_map.bind(
+            "localhost", url_scheme=request.scheme, default_method=request.method, path_info=request.path
+        )
+
 
 def create_app(settings: Settings, *, key_transport: httpx.AsyncBaseTransport | None = None) -> Quart:
     """Make the application.
@@ -26,7 +54,7 @@ def create_app(settings: Settings, *, key_transport: httpx.AsyncBaseTransport | 
         settings: what the service is told.
         key_transport: how the issuer's keys are fetched, over the network if None.
     """
-    app = Quart("upstream")
+    app = _Service("upstream", static_folder=None)
     app.request_class = StrictRequest
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=settings.body_limit,

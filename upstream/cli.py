@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from upstream import database, log
 from upstream.listen import ListenError, open_socket
@@ -35,6 +36,8 @@ def init(state: State = _DEFAULTS.state) -> None:
         added = asyncio.run(database.initialise(settings.database))
     except OSError as error:
         raise _failure(f"can't make {settings.database}: {error.strerror}.") from error
+    except DBAPIError as error:
+        raise _failure(f"can't use {settings.database}: {error.orig}.") from error
     if added:
         typer.echo(f"Made {settings.database} with {added} sample users.")
     else:
@@ -60,9 +63,10 @@ def serve(  # noqa: PLR0913, PLR0917 (a command's options are its parameters)
 ) -> None:
     """Serve the API in the foreground, until Ctrl-C or SIGTERM."""
     settings = _settings(state, jwks, issuer, audience, safe_redirect)
-    log.configure(as_json=json_log)
     try:
+        database.check(settings.database)
         with open_socket(host, port, inner_network=inner_network) as listener:
+            log.configure(as_json=json_log)
             run(settings, listener)
     except (ListenError, database.NotInitialisedError) as error:
         raise _failure(str(error)) from error

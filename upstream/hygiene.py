@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from urllib.parse import quote
 
 import structlog
 from quart import Quart, Response, g, request, websocket
@@ -60,7 +61,8 @@ async def _finish(response: _Response) -> _Response:
     _log.info(
         "request",
         method=request.method,
-        path=request.path,
+        # Decoded, it may hold what a terminal takes for a command.
+        path=quote(request.path),
         status=checked.status_code,
         milliseconds=round((time.monotonic() - g.started) * 1000, 1),
         client_id=g.caller.client_id if "caller" in g else None,
@@ -73,7 +75,7 @@ async def _finish_websocket(response: _Response | None) -> _Response | None:
     if response is not None:
         _set_headers(response)
     status = 101 if response is None else response.status_code
-    _log.info("websocket", path=websocket.path, status=status)
+    _log.info("websocket", path=quote(websocket.path), status=status)
     return response
 
 

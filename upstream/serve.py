@@ -10,19 +10,13 @@ import uvloop
 from hypercorn.asyncio import serve as run_hypercorn
 from hypercorn.config import Config
 
-from upstream import database
 from upstream.app import create_app
 from upstream.services import services_of
 from upstream.settings import Settings
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve on an open socket until SIGINT or SIGTERM.
-
-    Raises:
-        database.NotInitialisedError: there is no database in the state folder.
-    """
-    database.check(settings.database)
+    """Serve on an open socket until SIGINT or SIGTERM; the database has to be there."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listener))
 

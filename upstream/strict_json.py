@@ -7,6 +7,7 @@ refused.
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Never
 
 MAX_DEPTH = 32
@@ -68,8 +69,14 @@ def _deeper_than(value: object, depth: int) -> bool:
     # Level by level: a recursive walk would itself be what a nested document attacks.
     level = [value]
     for _ in range(depth + 1):
-        level = [outer for outer in level if isinstance(outer, dict | list)]
+        level = [container for container in level if isinstance(container, dict | list)]
         if not level:
             return False
-        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [inner for container in level for inner in _members(container)]
     return True
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -70,13 +70,16 @@ class Feed:
         self._listeners: WeakSet[Listener] = WeakSet()
         self._closed = False
 
+    def __len__(self) -> int:
+        return len(self._listeners)
+
     def connect(self) -> Listener:
         """Return a new listener.
 
         Raises:
             FeedFullError: there are MAX_LISTENERS already.
         """
-        if len(self._listeners) >= MAX_LISTENERS:
+        if len(self) >= MAX_LISTENERS:
             raise FeedFullError
         listener = Listener()
         self._listeners.add(listener)

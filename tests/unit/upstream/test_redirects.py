@@ -180,7 +180,7 @@ def test_an_empty_list_admits_only_own_paths() -> None:
 
 
 def where_a_browser_goes(location: str) -> tuple[str, str, int | None]:
-    """Resolve as the URL standard of WHATWG does, in a model of its own: the answer is scheme, host and port."""
+    """Resolve as the URL standard of WHATWG does, in a model of its own, to scheme, host and port."""
     text = location.strip("".join(map(chr, range(33))))
     text = text.replace("\t", "").replace("\n", "").replace("\r", "")
     scheme, colon, rest = text.partition(":")

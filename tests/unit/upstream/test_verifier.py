@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.issuer import AUDIENCE, ISSUER, Signed, b64, claims, jwks, private_key, public_jwk, token
 from upstream.tokens.keyset import KeySet, read
 from upstream.tokens.refusal import InsufficientScopeError, InvalidTokenError
-from upstream.tokens.verifier import UnknownKeyError, Verifier
+from upstream.tokens.verifier import Caller, UnknownKeyError, Verifier
 
 ALGORITHMS = ("RS512", "ES256", "EdDSA")
 SKEW = 5.0
@@ -36,7 +36,7 @@ def verifier() -> Verifier:
 def test_takes_a_good_token(algorithm: str, verifier: Verifier, keys: KeySet) -> None:
     expires = now() + 60
     caller = verifier.verify(token(algorithm, client_id="ada", scope="a b", exp=expires), keys)
-    assert (caller.client_id, caller.scopes, caller.expires) == ("ada", {"a", "b"}, expires)
+    assert caller == Caller("ada", frozenset({"a", "b"}), float(expires))
 
 
 def now() -> int:
