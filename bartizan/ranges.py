@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
-__all__ = ["MAGIC", "Network", "RangesError", "compile_ranges", "read_network"]
+__all__ = ["MAGIC", "Network", "RangesError", "compile_ranges", "read_list", "read_network"]
 
 # The version (4 or 6), the first and the last address as numbers. A plain tuple, for there may be a million.
 Network: TypeAlias = tuple[int, int, int]
@@ -87,11 +87,16 @@ def _complaint(text: str) -> str:
     return f"{shown} has no valid prefix length; it is a whole number from 0 to {known.max_prefixlen}"
 
 
-def _from_file(path: Path) -> Iterator[Network]:
+def read_list(path: Path) -> Iterator[Network]:
+    """Read a text file with one address or network a line, blank lines, and comments after ``#`` or ``;``.
+
+    Raises:
+        RangesError: An entry is not an address or network, or the file can't be read.
+    """
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
-                # Comments begin with "#" as in most lists, or with ";" as in those of Spamhaus.
+                # "#" as in most lists, ";" as in those of Spamhaus.
                 text = line.partition("#")[0].partition(";")[0].strip()
                 if text:
                     try:
@@ -148,7 +153,7 @@ def compile_ranges(cidrs: Iterable[str], files: Iterable[Path], output: Path) ->
 
     Args:
         cidrs: Addresses and networks in the policy itself.
-        files: Text files with one address or network a line, blank lines, and comments after ``#`` or ``;``.
+        files: Text files as `read_list` reads them.
         output: Where the ranges go.
 
     Returns:
@@ -169,7 +174,7 @@ def compile_ranges(cidrs: Iterable[str], files: Iterable[Path], output: Path) ->
 
     add(map(read_network, cidrs))
     for path in files:
-        add(_from_file(path))
+        add(read_list(path))
     firsts4, lasts4 = _merge(packed4, 32)
     firsts6, lasts6 = _merge(packed6, 128)
     _replace(
