@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import re
 import shutil
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 import psutil
@@ -28,6 +29,7 @@ PATIENCE: Final = 60.0
 _BAD_LINE: Final = re.compile(
     r"\[(error|crit|alert|emerg)\]|Traceback|^bartizan: .*(can't|did not|ended by itself)"
 )
+T = TypeVar("T")
 _libc: Final = ctypes.CDLL(None)
 
 
@@ -39,6 +41,16 @@ def bartizan(*arguments: str | Path, **options: Any) -> subprocess.CompletedProc
     )
 
 
+def wait_for(condition: Callable[[], T | None], seconds: float = 30) -> T:
+    """Return what a condition returns as soon as that is true; raise TimeoutError if it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it did not come within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
 class Gateway:
     """A running gateway.
 
@@ -48,24 +60,32 @@ class Gateway:
         process: `bartizan run`.
     """
 
-    def __init__(self, policy: Mapping[str, Any], *, files: Mapping[str, str | bytes] | None = None) -> None:
+    def __init__(
+        self,
+        policy: Mapping[str, Any],
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start a gateway and wait until it is ready.
 
         Args:
             policy: as in gateway.yaml. Listeners that it does not turn off get free ports.
             files: further files beside the policy (certificates, address lists), by name.
+            environment: further variables for the command.
         """
         self.state = Path(tempfile.mkdtemp(prefix="bartizan-test-"))
         self.state.chmod(0o755)  # workers reopen their logs in it
         self._ports = {name: free_port() for name in ("https", "http", "operator")}
         self._expected: list[re.Pattern[str]] = []
         self._stopped = False
+        self._environment = {**os.environ, **(environment or {})}
         for name, content in (files or {}).items():
             data = content.encode() if isinstance(content, str) else content
             (self.state / name).write_bytes(data)
         self.policy: dict[str, Any] = {}
         self.write(policy)
-        self._log = (self.state / "run.log").open("wb")
+        self._log = (self.state / "run.log").open("ab")
         self.process = self._start()
         try:
             self._await_ready()
@@ -139,11 +159,11 @@ class Gateway:
 
     def wait_for_access(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Return the first line of the access log that fits; a line is written after the answer was sent."""
-        return _wait_for(self.access, condition)
+        return _first(self.access, condition)
 
     def wait_for_audit(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Return the first audit event that fits; an event is written after the answer was sent."""
-        return _wait_for(self.audit, condition)
+        return _first(self.audit, condition)
 
     def stderr(self) -> str:
         """Return what `bartizan run` and nginx said so far."""
@@ -176,10 +196,20 @@ class Gateway:
         """Return nginx's workers that take connections, without those that only finish what they have."""
         pids = []
         for child in psutil.Process(self.master).children():
-            title = " ".join(child.cmdline())
+            try:
+                title = " ".join(child.cmdline())
+            except psutil.NoSuchProcess:  # it has ended meanwhile
+                continue
             if "worker process" in title and "shutting down" not in title:
                 pids.append(child.pid)
         return sorted(pids)
+
+    def restart(self) -> None:
+        """Start again in the same folder after `process` has ended."""
+        assert self.process.poll() is not None, "it still runs"
+        self._log.truncate(0)
+        self.process = self._start()
+        self._await_ready()
 
     def stop(self) -> None:
         """Stop, and fail on an unexpected error line or on anything that is left."""
@@ -232,6 +262,7 @@ class Gateway:
         return subprocess.Popen(
             [sys.executable, "-m", "bartizan", "run", str(self.policy_file), "--state", str(self.state)],
             cwd=ROOT,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -276,15 +307,13 @@ def _events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
-def _wait_for(
+def _first(
     read: Callable[[], list[dict[str, Any]]], condition: Callable[[dict[str, Any]], object]
 ) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
-    while True:
-        events = read()
-        for event in events:
-            if condition(event):
-                return event
-        if time.monotonic() > deadline:
-            raise AssertionError(f"no event fits; the last ones are {events[-3:]}")
-        time.sleep(0.02)
+    def found() -> dict[str, Any] | None:
+        return next((event for event in read() if condition(event)), None)
+
+    try:
+        return wait_for(found)
+    except TimeoutError:
+        raise AssertionError(f"no event fits; the last ones are {read()[-3:]}") from None
