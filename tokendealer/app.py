@@ -8,8 +8,10 @@ from typing import Any
 import structlog
 from quart import Quart, Response
 from quart.sessions import NullSession, SessionInterface
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_schema import Info, QuartSchema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import MapAdapter
 
 from tokendealer.connection import BODY_BYTES, TokenServiceRequest, WholeBodyConnection
 from tokendealer.replies import error_reply
@@ -33,9 +35,19 @@ class _NoSessions(SessionInterface):
         return NullSession()
 
 
+class _TokenService(Quart):
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Route by the path alone: the Host header, which the client chooses, has no say."""
+        if request is None:
+            return None
+        return self.url_map.bind(
+            "localhost", url_scheme=request.scheme, default_method=request.method, path_info=request.path
+        )
+
+
 def create_app(service: Service) -> Quart:
     """Return the application that answers for a service."""
-    app = Quart("tokendealer", static_folder=None, template_folder=None)
+    app = _TokenService("tokendealer", static_folder=None, template_folder=None)
     app.request_class = TokenServiceRequest
     app.asgi_http_class = WholeBodyConnection
     app.session_interface = _NoSessions()  # type: ignore[assignment]  # its annotation is its default
@@ -53,13 +65,15 @@ def create_app(service: Service) -> Quart:
         scalar_ui_path=None,
         info=Info(title="tokendealer", version=version("bartizan")),
     )
+    # quart-schema converts what views return into models; here they return finished responses.
+    del app.make_response
     add_views(app, service)
     _add_error_handlers(app)
     return app
 
 
 def _add_error_handlers(app: Quart) -> None:
-    log: Any = structlog.get_logger("tokendealer")
+    log: Any = structlog.get_logger("tokendealer").bind()
 
     @app.before_request
     async def refuse_secrets_in_the_url() -> None:
@@ -67,11 +81,6 @@ def _add_error_handlers(app: Quart) -> None:
         name = secret_in_query(request.query_string)
         if name is not None:
             raise OAuthError(PublicError.SECRET_IN_QUERY, f"{name} in the query: whoever reads a log has it")
-
-    @app.after_request
-    async def name_the_request(response: Response) -> Response:
-        response.headers["X-Request-Id"] = the_request().request_id
-        return response
 
     @app.errorhandler(OAuthError)
     async def refused(refusal: OAuthError) -> Response:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from tokendealer import server, settings
+from tokendealer import settings
 from tokendealer.client_store import ClientEntry
 from tokendealer.problems import PersonError
 from tokendealer.settings import Algorithm, LogFormat, make_settings
@@ -109,6 +109,8 @@ def serve(  # noqa: PLR0913, PLR0917  each is an option
     ] = "readable",
 ) -> None:
     """Serve in the foreground until Ctrl-C. Several may serve one state folder at once."""
+    from tokendealer import server  # noqa: PLC0415  Quart and hypercorn take half a second to import
+
     server.serve(
         make_settings(state=state, issuer=issuer, algorithm=algorithm, host=host, port=port, log=log)
     )

@@ -19,18 +19,22 @@ def _name_service(
     return event
 
 
-def configure_logging(log_format: LogFormat, stream: TextIO = sys.stderr) -> None:
+def configure_logging(log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Set up structlog, and have what libraries log through `logging` look the same.
 
     A trace names files and lines but never the values of variables: there are secrets among them.
     """
+    stream = stream or sys.stderr
     before: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _name_service,
     ]
     if log_format == "json":
-        after: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        after: list[Processor] = [
+            _name_service,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         formatter = structlog.dev.plain_traceback
         after = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter)]

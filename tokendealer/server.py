@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
+import signal
 import socket
 from typing import Any
 
 import structlog
 import uvloop
-from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
+from tokendealer.acceptor import accept
 from tokendealer.app import create_app
 from tokendealer.logs import configure_logging
 from tokendealer.problems import PersonError
@@ -38,12 +38,11 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with open_service(settings) as service:
         configure_logging(settings.log)
-        app = create_app(service)
-        # What is alive now stays alive: no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
         log: Any = structlog.get_logger("tokendealer")
         log.info(
             "listening",
@@ -53,14 +52,12 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             kid=service.keys.active.kid,
             clients=len(service.clients),
         )
-        await hypercorn_serve(app, _hypercorn_config(listener))
+        await accept(create_app(service), _hypercorn_config(), listener, stop)
         log.info("stopped")
 
 
-def _hypercorn_config(listener: socket.socket) -> Config:
+def _hypercorn_config() -> Config:
     config = Config()
-    # hypercorn makes, and closes, its own socket object of the descriptor.
-    config.bind = [f"fd://{listener.detach()}"]
     config.accesslog = None  # it would write query strings; every decision has an event of its own
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
@@ -89,7 +86,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         # Listening at once: two services that are started together cannot both believe to have the port.
-        listener.listen(128)
+        listener.listen()
+        listener.setblocking(False)
     except OSError as error:
         listener.close()
         raise PersonError(f"cannot listen on {where}: {(error.strerror or str(error)).lower()}") from error

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tokendealer.clients import ClientDirectory
+from tokendealer.client_directory import ClientDirectory
 from tokendealer.keys import KeyRing
 from tokendealer.rfc6749.token_endpoint import TokenEndpoint
 from tokendealer.rfc7517 import JwkSet

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import structlog
 from quart import Quart, Response
-from quart import request as current_request
+from quart.globals import request_ctx
 from quart_schema import DataSource, document_request, document_response
 
 from tokendealer.connection import TokenServiceRequest
@@ -37,17 +37,17 @@ _CACHED = f"public, max-age={MAX_AGE}"
 
 def the_request() -> TokenServiceRequest:
     """Return the request being handled."""
-    return cast("TokenServiceRequest", current_request)
+    return cast("TokenServiceRequest", request_ctx.request)
 
 
-async def _form(known: frozenset[str]) -> Form:
-    body = cast("bytes", await current_request.get_data())
-    return read_form(current_request.headers.get("Content-Type"), body, known)
+async def _form(request: TokenServiceRequest, known: frozenset[str]) -> Form:
+    body = cast("bytes", await request.get_data())
+    return read_form(request.headers.get("Content-Type"), body, known)
 
 
 def add_views(app: Quart, service: Service) -> None:
     """Add the endpoints of a service to an application."""
-    log: Any = structlog.get_logger("tokendealer")
+    log: Any = structlog.get_logger("tokendealer").bind()
     etag = f'"{service.jwk_set.etag}"'
     document = json.dumps(metadata(service.settings.issuer), separators=(",", ":")).encode()
 
@@ -59,7 +59,7 @@ def add_views(app: Quart, service: Service) -> None:
     async def token() -> Response:
         """Issue an access token to a client that authenticates (RFC 6749 section 4.4)."""
         request = the_request()
-        form = await _form(token_endpoint.PARAMETERS)
+        form = await _form(request, token_endpoint.PARAMETERS)
         granted = service.token_endpoint.grant(request.headers.getlist("Authorization"), form)
         claims = granted.claims
         log.info(
@@ -79,7 +79,7 @@ def add_views(app: Quart, service: Service) -> None:
     @document_response(ErrorReply, 400)
     async def verify_token() -> Response:
         """Return the claims of a token of this issuer, or 400 if it is not valid for the audience."""
-        form = await _form(_VERIFY_PARAMETERS)
+        form = await _form(the_request(), _VERIFY_PARAMETERS)
         return json_reply(service.tokens.verify(form.require("access_token"), form.require("audience")))
 
     @app.route(JWKS_PATH, methods=["GET"], provide_automatic_options=False)
@@ -87,7 +87,7 @@ def add_views(app: Quart, service: Service) -> None:
     async def jwks() -> Response:
         """Return the public signing keys (RFC 7517)."""
         headers = {"Cache-Control": _CACHED, "ETag": etag}
-        if current_request.if_none_match.contains_weak(service.jwk_set.etag):  # RFC 9110 section 13.1.2
+        if the_request().if_none_match.contains_weak(service.jwk_set.etag):  # RFC 9110 section 13.1.2
             return Response(b"", 304, headers)
         return public_reply(service.jwk_set.body, MEDIA_TYPE, headers)
 
