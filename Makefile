@@ -40,9 +40,10 @@ lint: setup ## Run every check that reads the sources, the rendered nginx.conf a
 load: setup ## Run locust against a gateway of its own for SECONDS (default 30); report in build/reports/load.html
 	@$(BIN)/python -m load.run --seconds $${SECONDS_OF_LOAD:-30}
 
+# What ships is constrained to the releases that the tests ran with.
 lock: setup ## Renew requirements/*.txt to the newest releases that the bounds admit
-	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -o requirements/runtime.txt
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/development.in -o requirements/development.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -c requirements/development.txt -o requirements/runtime.txt
 
 clean: ## Remove what was built and what ran (not the .venv)
 	@rm -rf build dist var .pytest_cache .mypy_cache .ruff_cache .hypothesis
