@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -100,7 +99,7 @@ def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float],
             )
         finally:
             if not taken:
-                _return_to(layout, old, folder, master)
+                _return_to(layout, old, master)
         if not taken:
             raise BartizanError(
                 f"nginx did not take the new policy within {PATIENCE:.0f} s; the log of bartizan run says why"
@@ -130,14 +129,15 @@ def _while_alive(master: int) -> Callable[[float], bool]:
     return pause
 
 
-def _return_to(layout: Layout, old: Path | None, folder: Path, master: int) -> None:
-    """Undo a swap. Should nginx still come to the new policy late, the second HUP brings it back."""
-    if old is None:
-        return
-    activate(layout, old)
-    with suppress(OSError):
-        os.kill(master, signal.SIGHUP)
-    shutil.rmtree(folder, ignore_errors=True)
+def _return_to(layout: Layout, old: Path | None, master: int) -> None:
+    """Undo a swap. Should nginx still come to the new policy late, the second HUP brings it back.
+
+    The new folder stays for as long as nginx may yet read it; it is pruned after a later reload.
+    """
+    if old is not None:
+        activate(layout, old)
+        with suppress(OSError):
+            os.kill(master, signal.SIGHUP)
 
 
 def _group(master: int) -> Callable[[int], bool]:
