@@ -60,7 +60,7 @@ local function new(settings, shared)
         burst = burst,
         delays = excess == "delay",
         policy = format('"%s";q=%d;w=%d', who.name, limit, period),
-        reason = format("more than %d a %s by %s, with a burst of %d",
+        reason = format("more than %d per %s by %s, with a burst of %d",
             limit, PERIODS[period] or format("%d seconds", period), who.name, burst),
         announcements = {},
         refusals = {},
