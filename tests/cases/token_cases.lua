@@ -29,7 +29,7 @@ local function judge(token, run)
     end
     for _, scope in ipairs(run.scopes) do
         if not facts.scopes[scope] then
-            return "token lacks a scope"
+            return "token lacks the scope " .. scope
         end
     end
     return nil
