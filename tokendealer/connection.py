@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import structlog
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
-from quart import Request, Response
+from quart import Request
 from quart.asgi import ASGIHTTPConnection
 from quart.utils import encode_headers
 
@@ -40,7 +40,12 @@ class TokenServiceRequest(Request):
     def request_id(self) -> str:
         """The gateway's X-Request-Id, or one made here if it is absent or could upset a log."""
         given = self.headers.get("X-Request-Id", "")
-        return given if _REQUEST_ID.fullmatch(given) else token_hex(16)
+        return given if _REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def new_request_id() -> str:
+    """Return a name for a request that came without one."""
+    return token_hex(16)
 
 
 class WholeBodyConnection(ASGIHTTPConnection):
@@ -48,23 +53,19 @@ class WholeBodyConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Handle one request (ASGI)."""
-        if not self.scope["path"]:  # a target such as "?x", which Quart does not survive
-            self.scope["path"] = "/"
-            request = self._make_request(send)
-            await self._answer(send, request, self._refuse(request, PublicError.BAD_REQUEST))
+        try:
+            request = cast("TokenServiceRequest", self._create_request_from_scope(send))
+        except (ValueError, IndexError):  # a target such as "?x", or a line break in a header
+            await self._refuse(send, new_request_id(), PublicError.BAD_REQUEST)
             return
-        request = self._make_request(send)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 if not await self._read_body(request, receive):
                     return
         except TimeoutError:
-            await self._answer(send, request, self._refuse(request, PublicError.REQUEST_TIMEOUT))
+            await self._refuse(send, request.request_id, PublicError.REQUEST_TIMEOUT)
             return
-        await self._answer(send, request, await self.app.handle_request(request))
-
-    def _make_request(self, send: ASGISendCallable) -> TokenServiceRequest:
-        return cast("TokenServiceRequest", self._create_request_from_scope(send))
+        await self._answer(send, request.request_id, await self.app.handle_request(request))
 
     async def _read_body(self, request: Request, receive: ASGIReceiveCallable) -> bool:
         """Read up to the bound; Quart's Body answers 413 itself when it is given, or told of, more than that.
@@ -85,16 +86,14 @@ class WholeBodyConnection(ASGIHTTPConnection):
                 break
         return True
 
-    @staticmethod
-    def _refuse(request: TokenServiceRequest, error: PublicError) -> Response:
-        structlog.get_logger("tokendealer").info(
-            "request_refused", request_id=request.request_id, status=error.status, reason=error.name.lower()
-        )
-        return error_reply(error)
+    async def _refuse(self, send: ASGISendCallable, request_id: str, error: PublicError) -> None:
+        log = structlog.get_logger("tokendealer")
+        log.info("request_refused", request_id=request_id, status=error.status, reason=error.name.lower())
+        await self._answer(send, request_id, error_reply(error))
 
-    async def _answer(self, send: ASGISendCallable, request: TokenServiceRequest, response: Any) -> None:
+    async def _answer(self, send: ASGISendCallable, request_id: str, response: Any) -> None:
         headers = encode_headers(response.headers)
-        headers.append((b"x-request-id", request.request_id.encode()))
+        headers.append((b"x-request-id", request_id.encode()))
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         # Every answer here was made from bytes or text, which Quart keeps whole.
         await send({"type": "http.response.body", "body": response.response.data, "more_body": False})
