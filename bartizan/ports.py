@@ -69,7 +69,9 @@ def _problem(host: str, port: int) -> int | None:
 def _sentence(name: str, host: str, port: int, problem: int, holders: tuple[Holder, ...]) -> str:
     where = f"port {port} (listen.{name})"
     if problem == errno.EADDRINUSE:
-        by = ", ".join(f"{holder.name} (process {holder.pid})" for holder in holders)
+        # A server and its workers hold it together: the eldest of a name is the one to stop.
+        eldest = {holder.name: holder for holder in reversed(holders)}
+        by = ", ".join(f"{holder.name} (process {holder.pid})" for holder in eldest.values())
         return f"{where} is taken{' by ' + by if by else ''}; stop what listens there, or choose another port"
     if problem == errno.EACCES:
         return (

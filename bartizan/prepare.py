@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -89,6 +90,26 @@ def prepare_folders(layout: Layout) -> None:
     except OSError as error:
         where, why = error.filename or layout.state, (error.strerror or str(error)).lower()
         raise BartizanError(f"{where} can't be made or used: {why}; name another with --state DIR") from error
+
+
+def closed_to_workers(layout: Layout) -> Path | None:
+    """Return the folder on the way to the logs that workers can't enter, or None.
+
+    The master opens the logs, so they are written all the same; but after a rotation workers open them anew.
+    """
+    if layout.worker_user is None:
+        return None
+    worker = pwd.getpwnam(layout.worker_user)
+    for folder in (*reversed(layout.log.parents), layout.log):
+        about = folder.stat()
+        enter = stat.S_IXOTH
+        if about.st_uid == worker.pw_uid:
+            enter = stat.S_IXUSR
+        elif about.st_gid == worker.pw_gid:
+            enter = stat.S_IXGRP
+        if not about.st_mode & enter:
+            return folder
+    return None
 
 
 def remove_stale_sockets(layout: Layout) -> None:

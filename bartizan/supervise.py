@@ -16,7 +16,7 @@ from bartizan.generations import activate, new_generation, prune, rendering_lock
 from bartizan.layout import Layout
 from bartizan.policy import Policy, load_policy
 from bartizan.ports import busy
-from bartizan.prepare import prepare_certificate, prepare_folders, remove_stale_sockets
+from bartizan.prepare import closed_to_workers, prepare_certificate, prepare_folders, remove_stale_sockets
 from bartizan.readiness import wait_until_ready
 from bartizan.reload import reload, run_lock
 
@@ -60,10 +60,17 @@ def run(policy_path: Path, layout: Layout, say: Say, complain: Say) -> int:
         remove_stale_sockets(layout)
         if prepare_certificate(policy, layout):
             say(f"made a development certificate; to trust it: {layout.ca_certificate}")
+        closed = closed_to_workers(layout)
+        if closed is not None:
+            complain(
+                f"warning: {layout.worker_user} may not enter {closed}, so after a rotation of the logs nginx"
+                " would go on writing to the old files; use another --state DIR"
+            )
         with rendering_lock(layout):
             folder = new_generation(policy, layout)
             activate(layout, folder)
             prune(layout)
+        say(f"checked {policy_path}, rendered {folder.name}")
         say(f"starting {layout.nginx.binary} {layout.nginx.version} (ngx_lua {layout.nginx.lua_version})")
         nginx = _Nginx(layout)
         try:

@@ -3,6 +3,7 @@
 import os
 import pwd
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bartizan.layout import SYSTEM_WORK, Layout, Nginx, work_folder
 from bartizan.policy import Policy
 from bartizan.prepare import (
     WORKER_USER,
+    closed_to_workers,
     find_layout,
     find_state,
     prepare_certificate,
@@ -86,6 +88,24 @@ def test_a_state_folder_too_deep_for_a_socket_is_refused(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BartizanError, match="is too deep"):
         find_layout(tmp_path / ("x" * 100), None)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root starts workers as another user")
+def test_a_folder_that_workers_cant_enter_is_found() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        state = Path(folder, "state")
+        where = layout(state)
+        prepare_folders(where)
+        assert closed_to_workers(where) == Path(folder)
+        Path(folder).chmod(0o711)
+        assert closed_to_workers(where) is None
+        where.log.chmod(0o700)
+        assert closed_to_workers(where) == where.log
+
+
+def test_who_is_not_root_has_no_other_workers(tmp_path: Path) -> None:
+    where = Layout(tmp_path, tmp_path, tmp_path, tmp_path, NGINX, None)
+    assert closed_to_workers(where) is None
 
 
 def test_only_sockets_are_removed(tmp_path: Path) -> None:
