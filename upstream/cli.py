@@ -59,14 +59,14 @@ def serve(  # noqa: PLR0913, PLR0917 (a command's options are its parameters)
     inner_network: Annotated[
         bool, typer.Option(help="Also listen on a private network: for a container next to the gateway's.")
     ] = False,
-    json_log: Annotated[bool, typer.Option(help="Log JSON objects instead of lines for people.")] = False,
+    log_format: Annotated[log.Format, typer.Option("--log", help="How the log is written.")] = "readable",
 ) -> None:
     """Serve the API in the foreground, until Ctrl-C or SIGTERM."""
     settings = _settings(state, jwks, issuer, audience, safe_redirect)
     try:
         database.check(settings.database)
         with open_socket(host, port, inner_network=inner_network) as listener:
-            log.configure(as_json=json_log)
+            log.configure(log_format)
             run(settings, listener)
     except (ListenError, database.NotInitialisedError) as error:
         raise _failure(str(error)) from error

@@ -2,16 +2,19 @@
 
 import logging
 import sys
+from typing import Literal
 
 import structlog
 from structlog.typing import Processor
 
+Format = Literal["readable", "json"]
 
-def configure(*, as_json: bool) -> None:
+
+def configure(log_format: Format) -> None:
     """Send structlog's events and the standard library's to stderr.
 
     Args:
-        as_json: write JSON objects, for machines; otherwise lines for people.
+        log_format: lines for people, or JSON objects for programs.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -21,7 +24,7 @@ def configure(*, as_json: bool) -> None:
     ]
     renderers: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if as_json
+        if log_format == "json"
         # A plain traceback: the pretty ones print local variables, and tokens are among them.
         else [
             structlog.dev.ConsoleRenderer(

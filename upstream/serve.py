@@ -35,7 +35,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     host, port = listener.getsockname()[:2]
     structlog.get_logger("upstream").info(
-        "serving", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        "listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"
     )
     await run_hypercorn(app, _hypercorn(settings, listener), shutdown_trigger=stopped, mode="asgi")
     structlog.get_logger("upstream").info("stopped")

@@ -66,6 +66,7 @@ class Gateway:
         *,
         files: Mapping[str, str | bytes] | None = None,
         environment: Mapping[str, str] | None = None,
+        ports: Mapping[str, int] | None = None,
     ) -> None:
         """Start a gateway and wait until it is ready.
 
@@ -73,10 +74,11 @@ class Gateway:
             policy: as in gateway.yaml. Listeners that it does not turn off get free ports.
             files: further files beside the policy (certificates, address lists), by name.
             environment: further variables for the command.
+            ports: of `https`, `http` and `operator`, where the policy has to name one elsewhere too.
         """
         self.state = Path(tempfile.mkdtemp(prefix="bartizan-test-"))
         self.state.chmod(0o755)  # workers reopen their logs in it
-        self._ports = {name: free_port() for name in ("https", "http", "operator")}
+        self._ports = {name: free_port() for name in ("https", "http", "operator")} | dict(ports or {})
         self._expected: list[re.Pattern[str]] = []
         self._stopped = False
         self._environment = {**os.environ, **(environment or {})}
