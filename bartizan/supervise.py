@@ -50,13 +50,14 @@ def run(policy_path: Path, layout: Layout, say: Say, complain: Say) -> int:
     Raises:
         BartizanError: it could not be started; nothing of it is left running.
     """
-    # Signals are taken one at a time by `_Signals.wait`, so nothing interrupts a step half-way.
+    # Signals are taken one at a time by `_next_signal`, so nothing interrupts a step half-way.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     policy = load_policy(policy_path)
     prepare_folders(layout)
     with run_lock(layout):
-        for sentence in busy(policy):
-            raise BartizanError(sentence)
+        taken = list(busy(policy))
+        if taken:
+            raise BartizanError("\nbartizan: ".join(taken))
         remove_stale_sockets(layout)
         if prepare_certificate(policy, layout):
             say(f"made a development certificate; to trust it: {layout.ca_certificate}")
@@ -111,8 +112,9 @@ def _serve(policy_path: Path, layout: Layout, nginx: "_Nginx", say: Say, complai
         if received in _STOP:
             say("stopping: requests in flight are finished first")
             _tell_systemd("STOPPING=1")
-            nginx.quit(lambda seconds: _next_signal(seconds) not in _STOP)
-            say("stopped")
+            done = nginx.quit(lambda seconds: _next_signal(seconds) not in _STOP)
+            nginx.end()
+            say("stopped" if done else "stopped; requests that took too long were cut off")
             return 0
         if received == signal.SIGUSR1:
             nginx.send(signal.SIGUSR1)
@@ -182,16 +184,20 @@ class _Nginx:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def quit(self, patient: Callable[[float], bool]) -> None:
+    def quit(self, patient: Callable[[float], bool]) -> bool:
         """Stop gracefully.
 
         Args:
             patient: sleeps for so long, or until a signal comes, and says whether to stay patient.
+
+        Returns:
+            Whether it has ended by itself in time.
         """
         self.send(signal.SIGQUIT)
         deadline = time.monotonic() + GRACE
         while self.alive and time.monotonic() < deadline and patient(0.1):
             pass
+        return not self.alive
 
     def end(self) -> None:
         """Leave nothing running: first by order, then by force, the workers of a killed master included."""

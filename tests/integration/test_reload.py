@@ -18,6 +18,7 @@ import trustme
 from bartizan import reload as reloading
 from bartizan.errors import BartizanError
 from bartizan.generations import KEEP
+from bartizan.layout import work_folder
 from bartizan.policy import load_policy
 from bartizan.prepare import find_layout
 from bartizan.readiness import serving_generation
@@ -111,6 +112,8 @@ def test_no_request_is_lost() -> None:
         assert [client.lost for client in clients] == [[], [], [], []]
         assert len(generations(gateway)) == KEEP
         assert generations(gateway)[-1] == current(gateway)
+        # nginx -t opens the same internal socket, and must leave it to the one that serves.
+        assert (work_folder(gateway.state) / "fetch.sock").is_socket()
 
 
 def test_limits_keep_their_counts() -> None:

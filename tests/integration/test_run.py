@@ -139,6 +139,35 @@ def test_sigterm_finishes_the_requests_in_flight() -> None:
         assert gateway.stderr().endswith("bartizan: stopped\n")
 
 
+def test_a_second_signal_cuts_off_what_takes_too_long() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def respond(_: object) -> Response:
+        asked.set()
+        go_on.wait(60)
+        return Response()
+
+    def ask(gateway: Gateway) -> None:
+        with gateway.client(timeout=60) as client, pytest.raises(httpx.HTTPError):
+            client.get("/slow")
+        cut.set()
+
+    cut = threading.Event()
+    with Backend(respond) as backend, Gateway(policy(backend)) as gateway:
+        gateway.expect_error(r"open socket #\d+ left in connection|\[alert\] \d+#\d+: aborting")
+        request = threading.Thread(target=ask, args=(gateway,))
+        request.start()
+        assert asked.wait(30)
+        gateway.process.terminate()
+        wait_for(lambda: "bartizan: stopping" in gateway.stderr())
+        gateway.process.terminate()
+        assert gateway.process.wait(30) == 0
+        assert "requests that took too long were cut off" in gateway.stderr()
+        assert cut.wait(30)
+        go_on.set()
+        request.join(30)
+
+
 def test_ctrl_c_stops_it() -> None:
     with Gateway(policy()) as gateway:
         workers = gateway.worker_pids()
