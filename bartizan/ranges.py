@@ -1,13 +1,15 @@
 """Address lists, compiled to a file that the edge maps into memory and searches.
 
-The file, all of it little-endian (``lua/bartizan/ranges.lua`` reads it):
+The file is a run of little-endian 32-bit words after the magic; ``lua/bartizan/ranges.lua`` reads it:
 
-====================  ==========================================================
-8 bytes               the magic ``BZRANGE1``
-u32, u32              n: how many IPv4 ranges; m: how many IPv6 ranges
-n x u32, n x u32      the first, then the last addresses of the IPv4 ranges
-m x 4 u32, m x 4 u32  the same for IPv6, the most significant word of each first
-====================  ==========================================================
+=====================  ==================================================================
+8 bytes                the magic ``BZRANGE2``
+4 words                IPv4: n, how many ranges; base, shift and m of the index
+4 words                the same for IPv6
+m + 1 words            the IPv4 index (see `_Index`)
+n words, n words       the first, then the last addresses of the IPv4 ranges
+m + 1, 4 n, 4 n words  the same for IPv6; an address is four words, the most significant first
+=====================  ==================================================================
 
 Ranges are sorted, disjoint and not adjacent, so the greatest first address that is not above the one
 looked for belongs to the only range that can hold it. IPv4-mapped IPv6 networks (``::ffff:0:0/96`` and what
@@ -17,19 +19,19 @@ is inside, RFC 4291 section 2.5.5.2) are stored as the IPv4 networks that they a
 import ipaddress
 import os
 import socket
-import struct
 import tempfile
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 __all__ = ["MAGIC", "Network", "RangesError", "compile_ranges", "read_list", "read_network"]
 
 # The version (4 or 6), the first and the last address as numbers. A plain tuple, for there may be a million.
 Network: TypeAlias = tuple[int, int, int]
 
-MAGIC: Final = b"BZRANGE1"
+MAGIC: Final = b"BZRANGE2"
 
 # The host mask of each prefix length as it may be written: no sign, no leading zero, ASCII digits only.
 _HOST_MASKS_4: Final = {str(length): (1 << (32 - length)) - 1 for length in range(33)}
@@ -138,11 +140,52 @@ def _merge(packed: list[int], bits: int) -> tuple[list[int], list[int]]:
     return firsts, lasts
 
 
-def _words(addresses: Iterable[int], size: int) -> bytes:
-    """Pack addresses of so many bytes as little-endian 32-bit words, the most significant word first."""
-    words = array("I", b"".join([address.to_bytes(size) for address in addresses]))
+class _Index(NamedTuple):
+    """Where to begin and end a search: without it, a million ranges are twenty steps, each to cold memory.
+
+    The most significant words of the first addresses, from the lowest (`base`) up, are divided into buckets
+    of 2^shift; `starts` says how many ranges lie before each bucket, and ends with how many there are in all.
+    """
+
+    base: int
+    shift: int
+    starts: list[int]
+
+
+def _index(words: list[int]) -> _Index:
+    """Make the index over ascending words: some eight to sixteen to a bucket if they are evenly spread."""
+    if not words:
+        return _Index(0, 0, [0])
+    base = words[0]
+    span = words[-1] - base
+    # At least two buckets: LuaJIT shifts a 32-bit number by 31 at most.
+    shift = max(0, span.bit_length() - max(1, len(words).bit_length() - 4))
+    buckets = (span >> shift) + 1
+    starts = [bisect_left(words, base + (bucket << shift)) for bucket in range(buckets)]
+    return _Index(base, shift, [*starts, len(words)])
+
+
+def _words(numbers: Iterable[int], size: int = 4) -> bytes:
+    """Pack numbers of so many bytes as little-endian 32-bit words, the most significant word first."""
+    words = array("I", b"".join([number.to_bytes(size) for number in numbers]))
     words.byteswap()  # on either kind of machine: the bytes are big-endian, the file is little-endian
     return words.tobytes()
+
+
+def _family(packed: list[int], bits: int) -> tuple[int, bytes, list[bytes]]:
+    """Lay out the ranges of one family.
+
+    Args:
+        packed: As `_merge` takes them.
+        bits: The width of an address.
+
+    Returns:
+        How many ranges there are, their part of the header, and their parts of the body.
+    """
+    firsts, lasts = _merge(packed, bits)
+    index = _index([first >> (bits - 32) for first in firsts])
+    header = _words((len(firsts), index.base, index.shift, len(index.starts) - 1))
+    return len(firsts), header, [_words(index.starts), _words(firsts, bits // 8), _words(lasts, bits // 8)]
 
 
 def compile_ranges(cidrs: Iterable[str], files: Iterable[Path], output: Path) -> int:
@@ -175,20 +218,10 @@ def compile_ranges(cidrs: Iterable[str], files: Iterable[Path], output: Path) ->
     add(map(read_network, cidrs))
     for path in files:
         add(read_list(path))
-    firsts4, lasts4 = _merge(packed4, 32)
-    firsts6, lasts6 = _merge(packed6, 128)
-    _replace(
-        output,
-        (
-            MAGIC,
-            struct.pack("<II", len(firsts4), len(firsts6)),
-            _words(firsts4, 4),
-            _words(lasts4, 4),
-            _words(firsts6, 16),
-            _words(lasts6, 16),
-        ),
-    )
-    return len(firsts4) + len(firsts6)
+    count4, header4, body4 = _family(packed4, 32)
+    count6, header6, body6 = _family(packed6, 128)
+    _replace(output, (MAGIC, header4, header6, *body4, *body6))
+    return count4 + count6
 
 
 def _replace(output: Path, parts: Iterable[bytes]) -> None:

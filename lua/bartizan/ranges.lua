@@ -26,8 +26,8 @@ int munmap(void *address, size_t length);
 char *strerror(int number);
 ]]
 
-local MAGIC = "BZRANGE1"
-local HEADER_SIZE = 16
+local MAGIC = "BZRANGE2"
+local HEADER_SIZE = 40
 
 local O_RDONLY_CLOEXEC = 0x80000
 local SEEK_END = 2
@@ -63,6 +63,37 @@ local function map(path)
     return gc(address, function(mapped) C.munmap(mapped, size) end), size
 end
 
+-- The words of one family, from the counts in its header on; width is the words of an address.
+local function family(header, words, width)
+    local count, shift, buckets = header[0], header[2], header[3]
+    local firsts = words + buckets + 1
+    return {
+        count = count,
+        base = header[1],
+        shift = shift,
+        buckets = buckets,
+        limit = buckets * 2 ^ shift,
+        index = words,
+        firsts = firsts,
+        lasts = firsts + width * count,
+        size = 4 * (buckets + 1 + 2 * width * count),
+    }
+end
+
+-- A search never looks beyond the ranges if the index rises from none to all of them.
+local function index_is_sound(ranges)
+    local index, buckets = ranges.index, ranges.buckets
+    if ranges.shift > 31 or index[0] ~= 0 or index[buckets] ~= ranges.count then
+        return false
+    end
+    for bucket = 1, buckets do
+        if index[bucket] < index[bucket - 1] then
+            return false
+        end
+    end
+    return true
+end
+
 -- Opens a compiled file.
 -- Returns the ranges, or nil and what is wrong with the file.
 local function open(path)
@@ -77,24 +108,21 @@ local function open(path)
         return nil, format("%s: not a file of address ranges: it does not begin with %s",
                            path, MAGIC)
     end
-    local words = cast("const uint32_t *", address)
-    local count4, count6 = words[2], words[3]
-    local wanted = HEADER_SIZE + 8 * count4 + 32 * count6
+    local header = cast("const uint32_t *", address) + #MAGIC / 4
+    local body = header + 8
+    local v4 = family(header, body, 1)
+    local wanted = HEADER_SIZE + v4.size
+    local v6 = wanted < size and family(header + 4, body + v4.size / 4, 4)
+    wanted = wanted + (v6 and v6.size or 4)
     if size ~= wanted then
-        return nil, format("%s: damaged: %d bytes where its counts ask for %d",
+        return nil, format("%s: damaged: %d bytes where its counts ask for %.0f",
                            path, size, wanted)
     end
-    local firsts4 = words + HEADER_SIZE / 4
-    local firsts6 = firsts4 + 2 * count4
-    return setmetatable({
-        address = address,           -- holds the mapping as long as this table lives
-        count4 = count4,
-        count6 = count6,
-        firsts4 = firsts4,
-        lasts4 = firsts4 + count4,
-        firsts6 = firsts6,
-        lasts6 = firsts6 + 4 * count6,
-    }, Ranges)
+    if not (index_is_sound(v4) and index_is_sound(v6)) then
+        return nil, path .. ": damaged: its index leads astray"
+    end
+    -- The address holds the mapping as long as this table lives.
+    return setmetatable({ address = address, v4 = v4, v6 = v6 }, Ranges)
 end
 
 -- 32-bit words rather than 64-bit ones: a number of 64 bits is an object in LuaJIT, and two to
@@ -104,12 +132,25 @@ local function word(address, from)
     return ((a * 256 + b) * 256 + c) * 256 + d
 end
 
+-- Which ranges to search for an address by its most significant word: those before the first of
+-- them begin below the address, those from the second on above it.
+local function slice(ranges, first_word)
+    local offset = first_word - ranges.base
+    if offset < 0 then
+        return 0, 0
+    elseif offset >= ranges.limit then
+        return ranges.count, ranges.count
+    end
+    local bucket = rshift(offset, ranges.shift)
+    return ranges.index[bucket], ranges.index[bucket + 1]
+end
+
 -- Both searches keep: what is below `low` begins at or before the address, what is at or above
 -- `high` begins after it. Ranges are disjoint, so only the last one below `low` can hold it.
 
 local function contains4(ranges, address)
-    local firsts = ranges.firsts4
-    local low, high = 0, ranges.count4
+    local firsts = ranges.firsts
+    local low, high = slice(ranges, address)
     while low < high do
         local middle = rshift(low + high, 1)
         if firsts[middle] <= address then
@@ -118,7 +159,7 @@ local function contains4(ranges, address)
             high = middle
         end
     end
-    return low > 0 and address <= ranges.lasts4[low - 1]
+    return low > 0 and address <= ranges.lasts[low - 1]
 end
 
 -- Negative, zero or positive as the address at `at` is below, equal to or above a:b:c:d.
@@ -137,8 +178,8 @@ local function compare(words, at, a, b, c, d)
 end
 
 local function contains6(ranges, a, b, c, d)
-    local firsts = ranges.firsts6
-    local low, high = 0, ranges.count6
+    local firsts = ranges.firsts
+    local low, high = slice(ranges, a)
     while low < high do
         local middle = rshift(low + high, 1)
         if compare(firsts, 4 * middle, a, b, c, d) <= 0 then
@@ -147,7 +188,7 @@ local function contains6(ranges, a, b, c, d)
             high = middle
         end
     end
-    return low > 0 and compare(ranges.lasts6, 4 * (low - 1), a, b, c, d) >= 0
+    return low > 0 and compare(ranges.lasts, 4 * (low - 1), a, b, c, d) >= 0
 end
 
 -- Says whether an address is in one of the ranges.
@@ -158,16 +199,16 @@ end
 function Ranges:contains(address)
     local length = #address
     if length == 4 then
-        return contains4(self, word(address, 1))
+        return contains4(self.v4, word(address, 1))
     end
     if length ~= 16 then
         return nil, "not an IP address"
     end
     local a, b, c, d = word(address, 1), word(address, 5), word(address, 9), word(address, 13)
     if a == 0 and b == 0 and c == 0xffff then
-        return contains4(self, d)
+        return contains4(self.v4, d)
     end
-    return contains6(self, a, b, c, d)
+    return contains6(self.v6, a, b, c, d)
 end
 
 return { open = open }

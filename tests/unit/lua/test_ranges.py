@@ -1,7 +1,9 @@
 """Address ranges as the edge searches them, against Python's ipaddress."""
 
 import ipaddress
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -100,6 +102,34 @@ def test_an_address_is_found_where_ipaddress_finds_it(
             assert contains(ranges, mapped) == contains(ranges, address)
 
 
+@pytest.mark.parametrize(
+    ("base", "spread"),
+    [
+        (0, 32),
+        (0xFFFF0000, 16),
+        (0x0A000000, 14),
+        (0x2001_0DB8 << 96, 96),
+        (0x2000 << 112, 125),
+        (1 << 127, 20),
+    ],
+    ids=["all of IPv4", "its end", "one /18", "one IPv6 /32", "all that is routed", "one /108"],
+)
+def test_long_lists_spread_wide_or_close(lua: Lua, folder: Path, base: int, spread: int) -> None:
+    """Long enough for an index of many buckets, some of them empty."""
+    random = Random(spread)  # noqa: S311
+    family = ipaddress.IPv4Address if base < 1 << 32 else ipaddress.IPv6Address
+    listed = {base + random.getrandbits(spread) for _ in range(3000)}
+    ranges = opened(lua, folder, *(str(family(number)) for number in listed))
+    top = (1 << family(0).max_prefixlen) - 1
+    asked = {number + step for number in listed for step in (-1, 0, 1)} | {0, top}
+    wrong = [
+        number
+        for number in asked
+        if 0 <= number <= top and contains(ranges, family(number)) != (number in listed)
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("length", [0, 3, 5, 15, 17])
 def test_what_is_no_address_is_an_error_and_not_a_miss(lua: Lua, folder: Path, length: int) -> None:
     ranges = opened(lua, folder, "0.0.0.0/0", "::/0")
@@ -125,25 +155,38 @@ def test_a_dropped_list_gives_its_mapping_back(lua: Lua, folder: Path) -> None:
     assert mappings() <= before
 
 
+def broken(path: Path, at: int, word: int) -> bytes:
+    """A file of two IPv4 and two IPv6 ranges in which one word is another."""
+    compile_ranges(["192.0.2.1", "198.51.100.1", "2001:db8::1", "2001:db9::1"], (), path)
+    content = bytearray(path.read_bytes())
+    content[at : at + 4] = word.to_bytes(4, "little")
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot open: No such file or directory"),
-        (b"", "not a file of address ranges: 0 bytes"),
-        (MAGIC, "not a file of address ranges: 8 bytes"),
-        (b"192.0.2.0/24\n192.0.2.1/24\n", "it does not begin with BZRANGE1"),
-        (MAGIC + bytes(9), "damaged: 17 bytes where its counts ask for 16"),
-        (MAGIC + b"\1\0\0\0\0\0\0\0" + bytes(7), "damaged: 23 bytes where its counts ask for 24"),
-        (MAGIC + b"\0\0\0\0\1\0\0\0" + bytes(8), "damaged: 24 bytes where its counts ask for 48"),
-        (MAGIC + b"\xff" * 8, "damaged: 16 bytes where its counts ask for 171798691816"),
+        (lambda _: None, "cannot open: No such file or directory"),
+        (lambda _: b"", "not a file of address ranges: 0 bytes"),
+        (lambda _: MAGIC, "not a file of address ranges: 8 bytes"),
+        (lambda _: b"192.0.2.0/24\n" * 9, "it does not begin with BZRANGE2"),
+        (lambda _: MAGIC + bytes(41), "damaged: 49 bytes where its counts ask for 48"),
+        (lambda _: MAGIC + bytes(36), "damaged: 44 bytes where its counts ask for 48"),
+        (lambda _: MAGIC + b"\xff" * 60, "damaged: 68 bytes where its counts ask for "),
+        (lambda path: broken(path, 8, 0)[:-4], "damaged: "),
+        (lambda path: broken(path, 8, 3), "damaged: "),  # a count
+        (lambda path: broken(path, 16, 32), "its index leads astray"),  # a shift
+        (lambda path: broken(path, 40, 1), "its index leads astray"),  # where the first bucket begins
+        (lambda path: broken(path, 44, 9), "its index leads astray"),  # where another does
     ],
 )
 def test_a_file_that_is_not_whole_is_refused(
-    lua: Lua, tmp_path: Path, content: bytes | None, message: str
+    lua: Lua, tmp_path: Path, content: Callable[[Path], bytes | None], message: str
 ) -> None:
     path = tmp_path / "list.ranges"
-    if content is not None:
-        path.write_bytes(content)
+    data = content(path)
+    if data is not None:
+        path.write_bytes(data)
     ranges, error = lua.require("bartizan.ranges").open(str(path))
     assert ranges is None
     assert error.startswith(f"{path}: ")
