@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+from typing import Any
 
 import structlog
 import uvloop
@@ -25,6 +26,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     app = create_app(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_on_loop_error)
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
 
@@ -41,6 +43,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     structlog.get_logger("upstream").info("stopped")
 
 
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # A connection that is half-way into a request at the end is cancelled. Python 3.11's streams ask its
+    # task for an exception then, which raises; nothing is wrong.
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
+
+
 def _hypercorn(settings: Settings, listener: socket.socket) -> Config:
     config = Config()
     # Hypercorn closes the socket, so it is handed over for good.
@@ -53,6 +62,7 @@ def _hypercorn(settings: Settings, listener: socket.socket) -> Config:
     config.keep_alive_timeout = 75.0
     config.keep_alive_max_requests = 1_000_000
     config.websocket_max_message_size = settings.body_limit
-    config.websocket_ping_interval = 20.0
+    # No pings of hypercorn's: the task that sends them outlives its connection, and stopping waits for it.
+    config.websocket_ping_interval = None
     config.backlog = 1024
     return config

@@ -193,6 +193,7 @@ def test_a_body_over_the_services_bound(stack: Stack, client: httpx.Client) -> N
 
 
 def test_only_safe_redirects_leave(stack: Stack, client: httpx.Client) -> None:
+    stack.upstream.expect_event("unsafe_redirect")
     client.headers.update(bearer(stack.token()))
     safe, unsafe = client.get("/api/users/1/website"), client.get("/api/users/2/website")
     assert (safe.status_code, safe.headers["Location"]) == (302, "https://github.com/")

@@ -1,6 +1,7 @@
 """The service as it is started: a process on a port, spoken to over plain sockets."""
 
 import asyncio
+import contextlib
 import http.server
 import signal
 import socket
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+import websockets.exceptions
+import websockets.sync.client
 
 from tests.support.issuer import ISSUER, jwks, token
 from tests.support.raw import exchange, status_of
@@ -150,6 +153,26 @@ def test_stops_in_good_order_though_clients_listen(tmp_path: Path, jwks_url: str
         # The stream's last chunk arrived; httpx would raise if the connection had been cut.
         assert list(lines)[-1] == ""
     assert service.events[-1]["event"] == "stopped"
+
+
+def test_stops_in_good_order_though_connections_are_half_way(tmp_path: Path, jwks_url: str) -> None:
+    with started(tmp_path, jwks_url) as service, contextlib.ExitStack() as connections:
+        address = f"ws://127.0.0.1:{service.port}/api/users/live"
+        socket_ = connections.enter_context(
+            websockets.sync.client.connect(address, additional_headers=headers(), proxy=None)
+        )
+        socket_.send("hello")
+        assert socket_.recv(timeout=20) == "hello"
+        half = connections.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=20))
+        half.sendall(
+            b"POST /api/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\nAuthorization: " + headers()["Authorization"].encode() + b"\r\n\r\n{"
+        )
+        assert service.stop() == 0
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            socket_.recv(timeout=20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
 
 
 def test_users_are_there_after_a_restart(tmp_path: Path, jwks_url: str) -> None:
