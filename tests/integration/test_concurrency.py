@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.support import issuer
@@ -335,4 +336,20 @@ def test_slots_of_workers_that_a_reload_replaced_still_count(gateway: Gateway, d
     assert [caller.answer() for caller in inside] == [200, 200]
     with doors.closed():
         again = call_inside(gateway, doors, "two", 2)
+    assert [caller.answer() for caller in again] == [200, 200]
+
+
+def test_slots_of_a_killed_worker_that_nobody_replaces_are_given_back(gateway: Gateway, doors: Doors) -> None:
+    """An old worker that still ends after a reload has no successor in its place."""
+    with doors.closed():
+        inside = call_inside(gateway, doors, "two", 2)
+        old = gateway.worker_pids()
+        gateway.reload()
+        eventually(lambda: len(gateway.worker_pids()) == 2 and not set(old) & set(gateway.worker_pids()))
+        assert Caller(gateway, "two").answer() == 429
+        for pid in filter(psutil.pid_exists, old):
+            os.kill(pid, signal.SIGKILL)
+        again = call_inside(gateway, doors, "two", 2)
+        assert Caller(gateway, "two").answer() == 429
+    assert [caller.answer() for caller in inside] == [None, None]
     assert [caller.answer() for caller in again] == [200, 200]

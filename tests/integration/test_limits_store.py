@@ -1,6 +1,7 @@
 """The limits' store where it is short: of room, of a worker that was killed, of one that failed."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,6 +134,19 @@ def test_what_need_not_be_kept_makes_room(nginx: BareNginx) -> None:
         figures = stats(other)
         assert figures["full"] == 0
         assert figures["flushed"] > 3 * room
+
+
+def test_what_need_not_be_kept_goes_by_itself(nginx: BareNginx) -> None:
+    for number in range(30):
+        assert nginx.get("/check/fast", X_Key=f"key {number}").text == "passed\n"
+    assert nginx.get("/check/slow", X_Key="stays").text == "passed\n"
+    assert nginx.get("/check/inside?leave=no", X_Key="stays").text == "passed\n"
+    deadline = time.monotonic() + 30
+    while stats(nginx)["flushed"] < 30:
+        assert time.monotonic() < deadline, "nothing sweeps the store"
+        time.sleep(0.05)
+    assert nginx.get("/check/slow", X_Key="stays").text == "rate_limited\n"
+    assert nginx.get("/check/inside", X_Key="stays").text == "concurrency_limited\n"
 
 
 def test_a_worker_killed_within_a_transaction_stops_nobody(nginx: BareNginx) -> None:

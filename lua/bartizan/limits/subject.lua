@@ -2,8 +2,8 @@
 --
 -- A request that has no client (no token was asked for, or none was good and the token guard only
 -- observes) is counted by its address, and so is one without the header: nobody escapes by leaving
--- something out. A header says what its sender likes: who may choose it freely has a bucket a value,
--- so a limit by header belongs beside one by address.
+-- something out. A header says what its sender likes, and who may choose it has a bucket for each
+-- value: a limit by header belongs beside one by address.
 
 local concat = table.concat
 local error = error
