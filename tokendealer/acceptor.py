@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -75,7 +76,9 @@ async def accept(app: Quart, config: Config, listener: socket.socket, stop: asyn
         connection = _Connection(app, config, context, (reader, writer))
         open_now[connection] = cast("asyncio.Task[Any]", asyncio.current_task())
         try:
-            await connection.run()
+            # Only the end of the grace below cancels this task, and asyncio would log it as a failure.
+            with suppress(asyncio.CancelledError):
+                await connection.run()
         finally:
             del open_now[connection]
 

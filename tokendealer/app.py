@@ -13,7 +13,7 @@ from quart_schema import Info, QuartSchema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
-from tokendealer.connection import BODY_BYTES, TokenServiceRequest, WholeBodyConnection
+from tokendealer.connection import BODY_BYTES, NoWebSocket, TokenServiceRequest, WholeBodyConnection
 from tokendealer.replies import error_reply
 from tokendealer.rfc6749.client_authentication import secret_in_query
 from tokendealer.rfc6749.errors import OAuthError, PublicError
@@ -50,6 +50,7 @@ def create_app(service: Service) -> Quart:
     app = _TokenService("tokendealer", static_folder=None, template_folder=None)
     app.request_class = TokenServiceRequest
     app.asgi_http_class = WholeBodyConnection
+    app.asgi_websocket_class = NoWebSocket
     app.session_interface = _NoSessions()  # type: ignore[assignment]  # its annotation is its default
     # The connection has read the body and sends a bounded answer: nothing is left to wait for.
     app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)

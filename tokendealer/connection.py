@@ -18,7 +18,7 @@ from typing import Any, cast
 import structlog
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Request
-from quart.asgi import ASGIHTTPConnection
+from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
 from quart.utils import encode_headers
 
 from tokendealer.replies import error_reply
@@ -97,3 +97,11 @@ class WholeBodyConnection(ASGIHTTPConnection):
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         # Every answer here was made from bytes or text, which Quart keeps whole.
         await send({"type": "http.response.body", "body": response.response.data, "more_body": False})
+
+
+class NoWebSocket(ASGIWebsocketConnection):
+    """Refuses a WebSocket handshake; closing before accepting is a 403 (ASGI, section Close)."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:  # noqa: ARG002
+        """Handle one handshake (ASGI)."""
+        await send({"type": "websocket.close", "code": 1000, "reason": None})
