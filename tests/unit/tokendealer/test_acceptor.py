@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ class Server:
 async def serving(idle: float = 60, grace: float = 60) -> AsyncIterator[Server]:
     app = Quart("test", static_folder=None)
     config = Config()
+    config.errorlog = logging.getLogger("hypercorn.error")  # by name it would get a handler, for good
     config.keep_alive_timeout = idle
     config.graceful_timeout = grace
     listener: socket.socket = bind("127.0.0.1", 0)

@@ -34,8 +34,8 @@ def test_json_is_one_object_a_line() -> None:
     log = structlog.get_logger("tokendealer")
     log.info("token_issued", client_id="a\nb")
     log.debug("not_shown")
-    logging.getLogger("hypercorn.error").warning("from a %s", "library")
-    logging.getLogger("hypercorn.error").info("not shown")
+    logging.getLogger("a.library").warning("from a %s", "library")
+    logging.getLogger("a.library").info("not shown")
     one, two = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert (one["event"], one["client_id"], one["level"]) == ("token_issued", "a\nb", "info")
     assert (two["event"], two["level"]) == ("from a library", "warning")
@@ -47,7 +47,7 @@ def test_lines_for_people() -> None:
     stream = io.StringIO()
     configure_logging("readable", stream)
     structlog.get_logger("tokendealer").info("token_issued", client_id="reader", reason="a \x1b[31m b")
-    logging.getLogger("hypercorn.error").warning("from a library")
+    logging.getLogger("a.library").warning("from a library")
     one, two = stream.getvalue().splitlines()
     assert "token_issued" in one
     assert "client_id=reader" in one
@@ -63,7 +63,7 @@ def test_a_trace_shows_no_values(form: str) -> None:
         fail()
     except RuntimeError as error:
         structlog.get_logger("tokendealer").error("request_failed", exc_info=error)
-        logging.getLogger("hypercorn.error").exception("failed")
+        logging.getLogger("a.library").exception("failed")
     text = stream.getvalue()
     assert text.count("a failure of 23") == 2
     assert "test_logs.py" in text
