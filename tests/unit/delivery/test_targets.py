@@ -1,7 +1,10 @@
 """What CI runs is what a person runs: targets of the Makefile, on a machine of the kind that is supported."""
 
+import os
 import re
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -33,13 +36,45 @@ def test_actions_are_pinned_and_leave_no_credentials_behind() -> None:
             assert step["with"]["persist-credentials"] is False
 
 
-def test_the_local_run_calls_targets_that_there_are() -> None:
-    script = (ROOT / ".ci/run").read_text()
-    called = set(" ".join(re.findall(r"targets\+?=\(([a-z ]+)\)", script)).split())
-    assert called == {"setup", "lint", "test", "load", "conformance"}
-    assert called - {"conformance"} <= TARGETS
+def local_run(folder: Path, makefile: str, failing: str = "") -> tuple[int, list[str], str]:
+    """Run .ci/run with a make that only writes down what it is asked for."""
+    (folder / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", folder / ".ci/run")
+    (folder / "Makefile").write_text(makefile)
+    make = folder / "make"
+    make.write_text(f'#!/bin/sh\necho "$1 $SECONDS_OF_LOAD $CORPORA" >>calls\ntest "$1" != "{failing}"\n')
+    make.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    environment.pop("CORPORA", None)
+    done = subprocess.run(
+        ["bash", folder / ".ci/run"],
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, (folder / "calls").read_text().splitlines(), done.stdout
 
 
-def test_the_local_run_is_a_program() -> None:
-    assert (ROOT / ".ci/run").stat().st_mode & 0o111
-    subprocess.run(["bash", "-n", ROOT / ".ci/run"], check=True, timeout=30)
+def test_the_local_run_passes_through_all_that_there_is(tmp_path: Path) -> None:
+    code, calls, said = local_run(tmp_path, (ROOT / "Makefile").read_text())
+    called = [call.split()[0] for call in calls]
+    assert code == 0
+    assert set(called) - TARGETS == set()
+    assert [target for target in called if target != "conformance"] == ["setup", "lint", "test", "load"]
+    assert {call.split(maxsplit=1)[1] for call in calls} == {f"30 {tmp_path.parent}/shared/corpora"}
+    assert said.count("done in") == len(called)
+
+
+def test_the_local_run_takes_conformance_up_when_there_is_some(tmp_path: Path) -> None:
+    _, calls, _ = local_run(tmp_path, "conformance: setup\n")
+    assert [call.split()[0] for call in calls] == ["setup", "lint", "test", "conformance", "load"]
+
+
+def test_the_local_run_ends_at_the_first_failure(tmp_path: Path) -> None:
+    code, calls, _ = local_run(tmp_path, "", failing="lint")
+    assert code != 0
+    assert [call.split()[0] for call in calls] == ["setup", "lint"]
