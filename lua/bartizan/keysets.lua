@@ -40,7 +40,7 @@ local verify_token = jws.verify
 local ngx = ngx
 local log = ngx.log
 local ngx_time = ngx.time
-local WARN = ngx.WARN
+local ERR, WARN = ngx.ERR, ngx.WARN
 
 local _M = {}
 local Issuer = {}
@@ -101,7 +101,7 @@ local function restore(issuer)
         state:put("confirmed", now() - max(0, ngx_time() - detail) * SECOND)
         issuer:install(keys, state:publish(set))
     else
-        log(WARN, "issuer ", issuer.name, ": the remembered key set is not used: ", err)
+        log(ERR, "issuer ", issuer.name, ": the remembered key set is not used: ", err)
     end
 end
 

@@ -14,11 +14,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.backend import Backend, Request, Response
+from tests.support.backend import Backend
 from tests.support.gateway import Gateway
+from tests.support.key_server import key_set, statuses, until
 from tests.support.tokens import ALGORITHMS, ISSUER, Issuer
-
-pytestmark = pytest.mark.xdist_group("token-attacks")
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "tokens.json").read_text())["cases"]
 # A test cannot stop the gateway's clock; these few run in tests/unit/lua/jose.
@@ -34,19 +33,9 @@ def issuer() -> Issuer:
     return Issuer()
 
 
-def key_server(issuer: Issuer) -> Backend:
-    """The issuer's key set, fresh for an hour: nothing is fetched in a test that does not ask for it."""
-
-    def respond(_request: Request) -> Response:
-        fields = (("Content-Type", "application/jwk-set+json"), ("Cache-Control", "max-age=3600"))
-        return Response(headers=fields, body=json.dumps(issuer.jwks()).encode())
-
-    return Backend(respond)
-
-
 @pytest.fixture(scope="module")
 def jwks(issuer: Issuer) -> Iterator[Backend]:
-    with key_server(issuer) as backend:
+    with Backend(lambda _request: key_set(issuer)) as backend:
         yield backend
 
 
@@ -97,16 +86,8 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
         yield running
 
 
-def statuses(gateway: Gateway) -> dict[str, dict[str, Any]]:
-    issuers: dict[str, dict[str, Any]] = httpx.get(f"{gateway.operator}/status").json()["issuers"]
-    return issuers
-
-
 def await_keys(gateway: Gateway) -> None:
-    deadline = time.monotonic() + 30
-    while not all(status["keys"] for status in statuses(gateway).values()):
-        assert time.monotonic() < deadline, "the key sets were not fetched"
-        time.sleep(0.02)
+    until(lambda: all(status["keys"] for status in statuses(gateway).values()), "all keys are known")
 
 
 def event_of(gateway: Gateway, response: httpx.Response) -> dict[str, Any]:
@@ -305,12 +286,9 @@ def test_a_remembered_token_expires(client: httpx.Client, issuer: Issuer) -> Non
     expires = int(time.time()) + 6
     headers = bearer(issuer.token(iss="https://exact.test", exp=expires))
     assert client.get("/exact", headers=headers).status_code == 200
-    deadline = time.monotonic() + 30
-    while (response := client.get("/exact", headers=headers)).status_code == 200:
-        assert time.monotonic() < deadline, "the token never expired"
-        time.sleep(0.05)
-    assert response.status_code == 401
+    until(lambda: client.get("/exact", headers=headers).status_code != 200, "it expires")
     assert time.time() >= expires
+    assert client.get("/exact", headers=headers).status_code == 401
 
 
 def test_exp_equal_to_now_is_refused_without_skew(client: httpx.Client, issuer: Issuer) -> None:
@@ -360,7 +338,11 @@ def test_observe_lets_everything_through_and_says_what_it_saw(
 
 def test_a_flood_of_unknown_kids_brings_one_fetch(issuer: Issuer, data: Backend) -> None:
     """A gateway of its own: one unknown kid a minute counts, and other tests send some."""
-    with key_server(issuer) as jwks, Gateway(policy(jwks, data)) as gateway, gateway.client() as client:
+    with (
+        Backend(lambda _request: key_set(issuer)) as jwks,
+        Gateway(policy(jwks, data)) as gateway,
+        gateway.client() as client,
+    ):
         await_keys(gateway)
         fetched = len(jwks.requests)
         assert fetched == 3  # one for each issuer, whatever the number of workers
@@ -371,10 +353,7 @@ def test_a_flood_of_unknown_kids_brings_one_fetch(issuer: Issuer, data: Backend)
                 assert client.get(ROUTE, headers=bearer(token)).status_code == 401
 
         flood(100)
-        deadline = time.monotonic() + 20
-        while len(jwks.requests) == fetched:
-            assert time.monotonic() < deadline, "an unknown kid did not bring a fetch"
-            time.sleep(0.02)
+        until(lambda: len(jwks.requests) > fetched, "an unknown kid brings a fetch")
         flood(200)
         time.sleep(2.5)  # twice a worker's tick: a second fetch would have come
         flood(20)

@@ -28,18 +28,22 @@ _M.DEADLINE = 15
 -- A single wait; nginx's own time-outs for the issuer are shorter.
 local CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT = 1000, 1000, 12000
 
+local TOO_LONG = "the answer took too long"
+
 local function read_all(socket, deadline)
     local pieces, n, size = {}, 0, 0
     while true do
         local left = (deadline - now()) / 1000
         if left <= 0 then
-            return nil, "the answer took too long"
+            return nil, TOO_LONG
         end
         socket:settimeouts(CONNECT_TIMEOUT, SEND_TIMEOUT, max(1, min(READ_TIMEOUT, left)))
         local piece, err = socket:receiveany(PIECE)
         if not piece then
             if err == "closed" then
                 return concat(pieces)
+            elseif err == "timeout" then
+                return nil, TOO_LONG
             end
             return nil, "the answer could not be read: " .. err
         end

@@ -8,10 +8,12 @@ local clock = require("bartizan.clock")
 local crypto = require("bartizan.jose.crypto")
 local disk = require("bartizan.keysets.disk")
 local fetch = require("bartizan.keysets.fetch")
+local ffi = require("ffi")
 local keyset = require("bartizan.jose.keyset")
 local metrics = require("bartizan.metrics")
 local schedule = require("bartizan.keysets.schedule")
 
+local C = ffi.C
 local error = error
 local format = string.format
 local now = clock.now
@@ -20,11 +22,18 @@ local random = crypto.random
 local tostring = tostring
 
 local ngx = ngx
+local exiting = ngx.worker.exiting
 local log = ngx.log
 local ngx_time = ngx.time
 local timer_at = ngx.timer.at
 local timer_every = ngx.timer.every
-local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
+local ERR, NOTICE = ngx.ERR, ngx.NOTICE
+
+-- Of nginx's core (src/os/unix/ngx_process_cycle.h); sig_atomic_t is an int.
+ffi.cdef([[
+extern int ngx_quit;
+extern int ngx_terminate;
+]])
 
 local _M = {}
 
@@ -52,9 +61,7 @@ local function take(issuer, set)
     local keys, err = keyset.parse(set, issuer.algorithms)
     if not keys then
         metrics.event("key_set_refused")
-        log(ERR, "issuer ", issuer.name, ": its key set is refused as a whole, ",
-            issuer.keys and "the one before it serves on: " or "and there is no other: ", err)
-        return nil, "refused: " .. err
+        return nil, "the set is refused as a whole: " .. err
     end
     issuer:install(keys, issuer.state:publish(set))
     log(NOTICE, "issuer ", issuer.name, ": new key set of generation ", issuer.generation,
@@ -101,12 +108,20 @@ local function refresh(issuer)
     state:put("failures", failures)
     state:put("error", err)
     metrics.event("key_set_fetch_failed")
-    log(called and WARN or ERR, "issuer ", issuer.name, ": its key set could not be fetched ",
-        format("(failure %d, next try in %.1f s): ", failures, delay), err)
+    log(ERR, "issuer ", issuer.name, ": no new key set (failure ", failures, ", next try in ",
+        format("%.1f", delay), " s), ",
+        issuer.keys and "the one before it serves on: " or "and there is none before it: ", err)
 end
 
 local function is_due(issuer)
     return now() >= (issuer.state:get("due") or 0)
+end
+
+-- A master that quits signals its workers and then removes the Unix socket. The signal is noted at
+-- once, but ngx.worker.exiting() is true only after the event loop came round: too late to keep a
+-- fetch from a socket that is gone.
+local function is_stopping()
+    return C.ngx_quit ~= 0 or C.ngx_terminate ~= 0 or exiting()
 end
 
 local function tick(premature, issuer)
@@ -114,7 +129,7 @@ local function tick(premature, issuer)
         return
     end
     issuer:pick_up()
-    if is_due(issuer) and issuer.state:lock(LOCK_LIFETIME) then
+    if is_due(issuer) and not is_stopping() and issuer.state:lock(LOCK_LIFETIME) then
         -- Another worker may have fetched between the question and the lock.
         local ok, err = true, nil
         if is_due(issuer) then
