@@ -17,7 +17,7 @@ from tokendealer.client_secrets import SecretHasher, generate_secret
 from tokendealer.clients import CLIENT_ID
 from tokendealer.database import ClientRow, SecretRow
 from tokendealer.problems import PersonError
-from tokendealer.rfc6749.scope import SCOPE_TOKEN
+from tokendealer.rfc6749.scope import SCOPE_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _check(client_id: str, scopes: Sequence[str], audiences: Sequence[str]) -> N
             "and the first a letter or digit"
         )
     for scope in scopes:
-        if not re.fullmatch(SCOPE_TOKEN, scope):
+        if not re.fullmatch(SCOPE_NAME, scope):
             raise PersonError(f'{scope!r} cannot be a scope: printable ASCII without space, " and \\')
     if not audiences:
         raise PersonError("a client needs at least one audience, the service that its tokens are for")

@@ -6,7 +6,7 @@ from typing import Any
 
 from tokendealer.rfc6749.client_authentication import METHODS
 
-TOKEN_PATH = "/oauth/token"  # noqa: S105  a path
+OAUTH_PATH = "/oauth/token"
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 
@@ -18,7 +18,7 @@ def metadata(issuer: str) -> dict[str, Any]:
     """
     return {
         "issuer": issuer,
-        "token_endpoint": issuer + TOKEN_PATH,
+        "token_endpoint": issuer + OAUTH_PATH,
         "jwks_uri": issuer + JWKS_PATH,
         "response_types_supported": [],
         "grant_types_supported": ["client_credentials"],

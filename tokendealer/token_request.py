@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tokendealer.problems import PersonError
-from tokendealer.rfc8414 import TOKEN_PATH
+from tokendealer.rfc8414 import OAUTH_PATH
 
 SECONDS = 10
 
@@ -27,7 +27,7 @@ def fetch_token(credentials: Mapping[str, str], url: str, ca: Path | None, scope
     Raises:
         PersonError: The service is not there, is not trusted, or refuses.
     """
-    endpoint = url.rstrip("/") + TOKEN_PATH
+    endpoint = url.rstrip("/") + OAUTH_PATH
     form = {
         "grant_type": "client_credentials",
         "client_id": credentials["client_id"],

@@ -25,7 +25,7 @@ from tokendealer.replies import json_reply, public_reply
 from tokendealer.rfc6749 import token_endpoint
 from tokendealer.rfc6749.form import Form, read_form
 from tokendealer.rfc7517 import MAX_AGE, MEDIA_TYPE
-from tokendealer.rfc8414 import JWKS_PATH, METADATA_PATH, TOKEN_PATH, metadata
+from tokendealer.rfc8414 import JWKS_PATH, METADATA_PATH, OAUTH_PATH, metadata
 from tokendealer.service import Service
 
 VERIFY_PATH = "/verify_token"
@@ -51,7 +51,7 @@ def add_views(app: Quart, service: Service) -> None:
     etag = f'"{service.jwk_set.etag}"'
     document = json.dumps(metadata(service.settings.issuer), separators=(",", ":")).encode()
 
-    @app.route(TOKEN_PATH, methods=["POST"], provide_automatic_options=False)
+    @app.route(OAUTH_PATH, methods=["POST"], provide_automatic_options=False)
     @document_request(TokenRequest, source=DataSource.FORM)
     @document_response(TokenReply, 200)
     @document_response(ErrorReply, 400)

@@ -4,9 +4,9 @@
 
 Each service is one process on a free port of the loopback, with a state folder of its own in a temporary
 place. wrk drives them in turn, several rounds, so that a machine that gets slower or faster meanwhile does so
-for all three. The run fails if an answer is not 200, if a sampled token does not verify, or if a ratio is less
-than what is required. Beside it stands the processor time of the worker for one token, which says more on a
-machine that is busy with something else.
+for all three. The run fails if an answer is not 200, if a sampled token does not verify, or if a ratio is
+less than what is required. Beside it stands the processor time of the worker for one token, which says more
+on a machine that is busy with something else.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ import httpx
 import jwt
 import psutil
 from cryptography.hazmat.primitives import serialization
+from rich.console import Console
+from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -59,10 +61,15 @@ class Contender:
         """Tokens a second over all rounds."""
         return self.tokens / self.seconds
 
+    @property
+    def cost(self) -> float:
+        """Processor seconds of a token."""
+        return self.processor / self.tokens
+
     def processor_now(self) -> float:
         """Processor seconds that the worker has used since it was started."""
         times = self.worker.cpu_times()
-        return times.user + times.system
+        return float(times.user + times.system)
 
 
 def free_port() -> int:
@@ -87,13 +94,8 @@ def process(command: list[str], log: Path) -> Iterator[psutil.Process]:
 
 def run_tokendealer(*arguments: str) -> str:
     """Run the command once and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tokendealer", *arguments],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "tokendealer", *arguments]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603  our own
     return done.stdout
 
 
@@ -171,9 +173,8 @@ def drive(contender: Contender, seconds: int, script: Path) -> None:
     )
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script)]
     before = contender.processor_now()
-    done = subprocess.run(
-        [*command, f"{contender.url}/oauth/token"], check=True, capture_output=True, text=True
-    )
+    command.append(f"{contender.url}/oauth/token")
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  our own words
     found = re.search(r"(\d+) requests in ([\d.]+)s", done.stdout)
     if found is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise SystemExit(f"{contender.name}: not every request got a token:\n{done.stdout}")
@@ -192,19 +193,21 @@ def report(contenders: list[Contender]) -> bool:
     """
     book = next(contender for contender in contenders if contender.name == "book")
     good = True
-    print(f"{'':8}{'tokens/s':>10}{'ratio':>9}{'required':>10}{'us of cpu':>12}{'ratio':>9}   rounds")
-    book_cost = book.processor / book.tokens
+    table = Table("service", "tokens/s", "ratio", "required", "cpu", "ratio", "by round")
     for contender in contenders:
         ratio = contender.rate / book.rate
         required = REQUIRED.get(contender.name)
         good = good and (required is None or ratio >= required)
-        asked = "" if required is None else f"{required:.0f} x"
-        rounds = " ".join(f"{rate:.1f}" for rate in contender.rounds)
-        cost = contender.processor / contender.tokens
-        print(
-            f"{contender.name:8}{contender.rate:10.1f}{ratio:7.1f} x{asked:>10}"
-            f"{cost * 1e6:12.0f}{book_cost / cost:7.1f} x   {rounds}"
+        table.add_row(
+            contender.name,
+            f"{contender.rate:.1f}",
+            f"{ratio:.1f}",
+            "" if required is None else f"{required:.0f}",
+            f"{contender.cost * 1e6:.0f} us",
+            f"{book.cost / contender.cost:.1f}",
+            " ".join(f"{rate:.1f}" for rate in contender.rounds),
         )
+    Console().print(table)
     return good
 
 
@@ -225,7 +228,7 @@ def main() -> int:
                 drive(contender, arguments.seconds, folder / "post.lua")
     if report(contenders):
         return 0
-    print("A ratio is less than required.", file=sys.stderr)  # noqa: T201
+    Console(stderr=True).print("A ratio is less than required.")
     return 1
 
 

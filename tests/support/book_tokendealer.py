@@ -1,7 +1,7 @@
 """The token service as the book teaches it, for comparison: the key file is read and parsed on every request.
 
-It is kept faithful in what costs time and in what was wrong with it, and runs on the same hypercorn and uvloop
-as ours. Never put it on a network.
+It is kept faithful in what costs time and in what was wrong with it, and runs on the same hypercorn and
+uvloop as ours. Never put it on a network.
 """
 
 from __future__ import annotations

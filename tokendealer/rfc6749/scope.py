@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from tokendealer.rfc6749.errors import OAuthError, PublicError
 
-SCOPE_TOKEN = r"[\x21\x23-\x5b\x5d-\x7e]+"  # noqa: S105  the name of a grammar rule
+SCOPE_NAME = r"[\x21\x23-\x5b\x5d-\x7e]+"
 
 
 def grant_scope(requested: str | None, registered: Sequence[str]) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def grant_scope(requested: str | None, registered: Sequence[str]) -> tuple[str, 
     if requested is None:
         return tuple(registered)
     asked = requested.split(" ")
-    if not all(re.fullmatch(SCOPE_TOKEN, scope) for scope in asked):
+    if not all(re.fullmatch(SCOPE_NAME, scope) for scope in asked):
         raise OAuthError(PublicError.INVALID_SCOPE, "malformed scope")
     if not _within(asked, registered):
         raise OAuthError(PublicError.INVALID_SCOPE, "more scope than registered")

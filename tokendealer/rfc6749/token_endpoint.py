@@ -74,7 +74,7 @@ class TokenEndpoint:
         """Return the successful answer (section 5.1). No refresh token (section 4.4.3)."""
         body: dict[str, Any] = {
             "access_token": token.text,
-            "token_type": "Bearer",
+            "token_type": "Bearer",  # nosec B105: the name of a token type
             "expires_in": self.tokens.lifetime,
         }
         if "scope" in token.claims:
