@@ -26,8 +26,10 @@ BROKEN = Check("broken", broken)
         (
             [GOOD, ABSENT],
             0,
-            "good: passed\nabsent: not checked: the database can't be reached\n"
-            "lint: 1 passed, 0 failed, 1 skipped\n",
+            (
+                "good: passed\nabsent: not checked: the database can't be reached\n"
+                "lint: 1 passed, 0 failed, 1 skipped\n"
+            ),
         ),
         (
             [BAD, GOOD],
@@ -37,8 +39,10 @@ BROKEN = Check("broken", broken)
         (
             [BROKEN],
             1,
-            "broken: FAILED\n    the check itself broke: ZeroDivisionError: by nothing\n"
-            "lint: 0 passed, 1 failed, 0 skipped\n",
+            (
+                "broken: FAILED\n    the check itself broke: ZeroDivisionError: by nothing\n"
+                "lint: 0 passed, 1 failed, 0 skipped\n"
+            ),
         ),
     ],
     ids=["good", "not checked", "bad", "broken"],
