@@ -15,7 +15,7 @@ from typing import Any, cast
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import AsyncioSingleTask, WorkerContext
 from hypercorn.config import Config
-from hypercorn.typing import LifespanState, TaskGroup
+from hypercorn.typing import AppWrapper, LifespanState, TaskGroup
 from hypercorn.utils import wrap_app
 from quart import Quart
 
@@ -48,10 +48,10 @@ class _Connection(TCPServer):
 
     idle_task: _IdleTimer
 
-    def __init__(self, app: Quart, config: Config, context: WorkerContext, streams: tuple[Any, Any]) -> None:
-        loop = asyncio.get_running_loop()
-        wrapped = wrap_app(cast("Any", app), config.wsgi_max_body_size, "asgi")
-        super().__init__(wrapped, loop, config, context, LifespanState({}), *streams)
+    def __init__(
+        self, app: AppWrapper, config: Config, context: WorkerContext, streams: tuple[Any, Any]
+    ) -> None:
+        super().__init__(app, asyncio.get_running_loop(), config, context, LifespanState({}), *streams)
         self.idle_task = _IdleTimer(self.writer.close, config.keep_alive_timeout)
 
     def close_if_idle(self) -> None:
@@ -69,11 +69,12 @@ async def accept(app: Quart, config: Config, listener: socket.socket, stop: asyn
         listener: The socket.
         stop: Ends it when set.
     """
+    wrapped = wrap_app(cast("Any", app), config.wsgi_max_body_size, "asgi")
     context = WorkerContext(None)
     open_now: dict[_Connection, asyncio.Task[Any]] = {}
 
     async def serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(app, config, context, (reader, writer))
+        connection = _Connection(wrapped, config, context, (reader, writer))
         open_now[connection] = cast("asyncio.Task[Any]", asyncio.current_task())
         try:
             # Only the end of the grace below cancels this task, and asyncio would log it as a failure.

@@ -102,7 +102,7 @@ def _add_error_handlers(app: Quart) -> None:
     @app.errorhandler(HTTPException)
     async def refused_by_http(error: HTTPException) -> Response:
         request = the_request()
-        public = _HTTP_ERRORS.get(error.code or 500, PublicError.BAD_REQUEST)
+        public = _HTTP_ERRORS.get(error.code or 400, PublicError.BAD_REQUEST)
         log.info(
             "request_refused",
             request_id=request.request_id,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import click
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 
 from tokendealer import settings
@@ -22,8 +22,6 @@ from tokendealer.settings import Algorithm, LogFormat, make_settings
 from tokendealer.state import StateFolder
 from tokendealer.token_request import fetch_token
 
-T = TypeVar("T")
-
 
 class _Sentences(TyperGroup):
     """Tells what a person can put right in one sentence, without a trace."""
@@ -32,8 +30,13 @@ class _Sentences(TyperGroup):
         try:
             return super().invoke(ctx)
         except PersonError as error:
-            typer.echo(f"tokendealer: {error}", err=True)
-            raise typer.Exit(1) from error
+            sentence = str(error)
+        except DBAPIError as error:
+            sentence = f"the database fails: {error.orig}"
+        except OSError as error:
+            sentence = f"{error.filename or 'the system'} fails: {error.strerror or error}"
+        typer.echo(f"tokendealer: {sentence}", err=True)
+        raise typer.Exit(1)
 
 
 app = typer.Typer(
@@ -67,10 +70,6 @@ SigningAlgorithm = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
 @app.command()
 def init(
     state: State = settings.DEFAULT_STATE,
@@ -84,7 +83,7 @@ def init(
 
     Run it again after an update, or to add a key for another algorithm.
     """
-    done = _run(StateFolder(state).initialise(algorithm, demo=demo))
+    done = asyncio.run(StateFolder(state).initialise(algorithm, demo=demo))
     for line in done:
         typer.echo(line)
     if not done:
@@ -152,7 +151,7 @@ def add_client(
         async with StateFolder(state).open() as opened:
             return await opened.clients.add(client_id, scope or [], audience)
 
-    secret = _run(work())
+    secret = asyncio.run(work())
     if as_json:
         typer.echo(json.dumps({"client_id": client_id, "client_secret": secret}))
     else:
@@ -168,7 +167,7 @@ def list_clients(state: State = settings.DEFAULT_STATE, as_json: AsJson = False)
         async with StateFolder(state).open() as opened:
             return await opened.clients.list()
 
-    entries = _run(work())
+    entries = asyncio.run(work())
     if as_json:
         typer.echo(json.dumps([entry.to_json() for entry in entries]))
         return
@@ -197,7 +196,7 @@ def disable_client(
         async with StateFolder(state).open() as opened:
             await opened.clients.disable(client_id)
 
-    _run(work())
+    asyncio.run(work())
     typer.echo(f"{client_id} gets no tokens any more")
 
 

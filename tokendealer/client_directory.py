@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tokendealer.clients import Client
@@ -31,9 +30,8 @@ STALE_SECONDS = 5.0
 class ClientDirectory:
     """The picture of the registry."""
 
-    def __init__(self, engine: AsyncEngine, log: Any = None) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._log = log or structlog.get_logger("tokendealer")
         self._clients: dict[str, Client] = {}
         self._revision = 0
         self._read_at: float | None = None
@@ -117,16 +115,17 @@ class ClientDirectory:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self) -> None:
+        log: Any = structlog.get_logger("tokendealer")
         failing = False
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
                 await self.refresh()
-            except SQLAlchemyError as error:
+            except Exception:  # whatever it is: the picture must not go stale in silence
                 if not failing:
-                    self._log.error("client_registry_unreadable", error=type(error).__name__)
+                    log.exception("client_registry_unreadable")
                 failing = True
             else:
                 if failing:
-                    self._log.info("client_registry_readable_again")
+                    log.info("client_registry_readable_again")
                 failing = False

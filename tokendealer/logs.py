@@ -19,6 +19,16 @@ def _name_service(
     return event
 
 
+def _make_printable(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    # A path may hold what a terminal would obey; JSON escapes that by itself.
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = ascii(value)
+    return event
+
+
 def configure_logging(log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Set up structlog, and have what libraries log through `logging` look the same.
 
@@ -37,7 +47,10 @@ def configure_logging(log_format: LogFormat, stream: TextIO | None = None) -> No
         ]
     else:
         formatter = structlog.dev.plain_traceback
-        after = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter)]
+        after = [
+            _make_printable,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter),
+        ]
     structlog.configure(
         processors=[*before, *after],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

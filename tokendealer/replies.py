@@ -30,6 +30,13 @@ def public_reply(body: bytes, content_type: str, headers: Mapping[str, str]) -> 
     return Response(body, 200, headers, content_type=content_type)
 
 
+def not_modified(headers: Mapping[str, str]) -> Response:
+    """Return a 304, which has no body and says nothing of its length or kind (RFC 9110 section 15.4.5)."""
+    reply = Response(b"", 304, dict(headers))
+    del reply.headers["Content-Length"], reply.headers["Content-Type"]
+    return reply
+
+
 def error_reply(error: PublicError, headers: Mapping[str, str] | None = None) -> Response:
     """Return a row of the table of public errors as an answer (RFC 6749 section 5.2)."""
     added = dict(headers or {})

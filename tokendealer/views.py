@@ -21,7 +21,7 @@ from tokendealer.openapi import (
     TokenRequest,
     VerifyRequest,
 )
-from tokendealer.replies import json_reply, public_reply
+from tokendealer.replies import json_reply, not_modified, public_reply
 from tokendealer.rfc6749 import token_endpoint
 from tokendealer.rfc6749.form import Form, read_form
 from tokendealer.rfc7517 import MAX_AGE, MEDIA_TYPE
@@ -88,7 +88,7 @@ def add_views(app: Quart, service: Service) -> None:
         """Return the public signing keys (RFC 7517)."""
         headers = {"Cache-Control": _CACHED, "ETag": etag}
         if the_request().if_none_match.contains_weak(service.jwk_set.etag):  # RFC 9110 section 13.1.2
-            return Response(b"", 304, headers)
+            return not_modified(headers)
         return public_reply(service.jwk_set.body, MEDIA_TYPE, headers)
 
     @app.route(METADATA_PATH, methods=["GET"], provide_automatic_options=False)

@@ -1,28 +1,18 @@
-"""State folders and running processes of the token service."""
+"""State folders of the token service, and the service as a process."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from sqlalchemy import update
 
+from tests.support.service import Service
 from tokendealer.database import SecretRow, open_engine
 from tokendealer.settings import Algorithm
 from tokendealer.state import StateFolder
-
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60
 
 API = "https://api.example/v1"
 ODD_ID = "odd:client@example"
@@ -86,81 +76,7 @@ def prepare_state(path: Path, algorithm: Algorithm = "EdDSA") -> Prepared:
     return Prepared(path, MappingProxyType(asyncio.run(work())))
 
 
-@dataclass
-class Serving:
-    """A running `tokendealer serve`."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-
-    def follow(self) -> None:
-        """Take in the log until the process ends."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            for line in list(self.lines):
-                found = re.search(r'"url": "([^"]+)"', line)
-                if found:
-                    return found[1]
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"the token service did not start: {self.lines}")
-
-    def log(self) -> str:
-        """Return what it has logged so far."""
-        return "".join(self.lines)
-
-    def stop(self, seconds: float = 20) -> int:
-        """Stop it as Ctrl-C does.
-
-        Returns:
-            Its exit code.
-        """
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        return self.process.wait(seconds)
-
-
-@contextmanager
-def serving(state: Path, *options: str) -> Iterator[Serving]:
-    """Run `tokendealer serve` on a free port until the context ends; an error in its log fails the test."""
-    command = [
-        sys.executable,
-        "-m",
-        "tokendealer",
-        "serve",
-        "--state",
-        str(state),
-        "--port",
-        "0",
-        "--log",
-        "json",
-    ]
-    process = subprocess.Popen([*command, *options], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    running = Serving(process)
-    assert process.stderr is not None
-    reader = threading.Thread(target=running.follow)
-    reader.start()
-    try:
-        yield running
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(20)
-        finally:
-            process.kill()
-            process.wait()
-            reader.join()
-            process.stderr.close()
-    unexpected = [
-        line for line in running.lines if '"level": "info"' not in line and '"level": "warning"' not in line
-    ]
-    assert not unexpected, unexpected
+def serving(state: Path, *options: str) -> Service:
+    """Return a `tokendealer serve` that runs on a free port; use it as a context."""
+    command = ("serve", "--state", state, "--port", "0", "--log", "json", "--algorithm", "EdDSA")
+    return Service("tokendealer", *command, *options)

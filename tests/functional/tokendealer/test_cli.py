@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tests.support.tokendealer import Prepared, Serving, serving
+from tests.support.service import Service
+from tests.support.tokendealer import Prepared, serving
 from tokendealer.cli import app
 
 Command = Callable[..., Result]
@@ -218,6 +220,26 @@ def test_a_damaged_folder_is_one_sentence(
     assert result.stderr.count("\n") == 1
 
 
+def test_a_database_that_fails_later_is_one_sentence(command: Command, own_state: Prepared) -> None:
+    with sqlite3.connect(own_state.path / "tokendealer.sqlite3") as connection:
+        connection.execute("DROP TABLE client_secrets")
+    connection.close()
+    for arguments in (
+        ["serve", "--port", "0", "--algorithm", "EdDSA"],
+        ["clients", "add", "x", "--audience", "data"],
+    ):
+        result = command(*arguments, "--state", own_state.path)
+        assert result.exit_code == 1
+        assert result.stderr == "tokendealer: the database fails: no such table: client_secrets\n"
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = command("init", "--state", tmp_path / "file" / "state")
+    assert result.exit_code == 1
+    assert result.stderr == f"tokendealer: cannot write {tmp_path}/file/state: Not a directory\n"
+
+
 def test_init_does_not_replace_a_lost_pepper(command: Command, own_state: Prepared) -> None:
     _lost_pepper(own_state.path)
     result = command("init", "--algorithm", "EdDSA", "--state", own_state.path)
@@ -227,13 +249,13 @@ def test_init_does_not_replace_a_lost_pepper(command: Command, own_state: Prepar
 
 
 @pytest.fixture(scope="module")
-def running(prepared: Prepared) -> Iterator[Serving]:
-    with serving(prepared.path, "--algorithm", "EdDSA") as process:
+def running(prepared: Prepared) -> Iterator[Service]:
+    with serving(prepared.path) as process:
         yield process
 
 
 def test_token_prints_a_token_and_nothing_else(
-    command: Command, prepared: Prepared, running: Serving
+    command: Command, prepared: Prepared, running: Service
 ) -> None:
     result = command("token", "--state", prepared.path, "--url", running.url)
     assert result.exit_code == 0, result.output
@@ -243,12 +265,12 @@ def test_token_prints_a_token_and_nothing_else(
     assert result.stderr == ""
 
 
-def test_token_can_ask_for_less(command: Command, prepared: Prepared, running: Serving) -> None:
+def test_token_can_ask_for_less(command: Command, prepared: Prepared, running: Service) -> None:
     result = command("token", "--state", prepared.path, "--url", running.url + "/", "--scope", "users:read")
     assert jwt.decode(result.stdout.strip(), options={"verify_signature": False})["scope"] == "users:read"
 
 
-def test_token_tells_of_a_refusal(command: Command, prepared: Prepared, running: Serving) -> None:
+def test_token_tells_of_a_refusal(command: Command, prepared: Prepared, running: Service) -> None:
     result = command("token", "--state", prepared.path, "--url", running.url, "--scope", "everything")
     assert result.exit_code == 1
     assert result.stderr.startswith(

@@ -10,8 +10,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from quart import Quart
 from quart.typing import TestClientProtocol as Client
 
+from tests.functional.tokendealer.asgi import ask
 from tokendealer.service import Service
 
 JWKS = "/.well-known/jwks.json"
@@ -62,6 +64,13 @@ async def test_if_none_match(client: Client, validator: str, status: int) -> Non
     assert answer.headers["ETag"] == etag
     assert answer.headers["Cache-Control"] == first.headers["Cache-Control"]
     assert (await answer.get_data(as_text=False) == b"") == (status == 304)
+
+
+async def test_a_304_says_nothing_of_a_body(app: Quart) -> None:
+    """RFC 9110 sections 8.6 and 15.4.5."""
+    answer = await ask(app, "GET", JWKS, headers=[(b"if-none-match", b"*")])
+    assert (answer.status, answer.body) == (304, b"")
+    assert set(answer.headers) == {"etag", "cache-control", "x-request-id"}
 
 
 async def test_the_metadata(client: Client) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hypercorn.config import Config
 from quart import Quart
+from quart.signals import appcontext_pushed
 
 from tests.support.waiting import until
 from tokendealer.acceptor import accept
@@ -72,6 +73,24 @@ async def test_a_connection_is_kept_and_then_closed() -> None:
         assert await asyncio.wait_for(reader.read(), 20) == b""
         writer.close()
         await writer.wait_closed()
+
+
+async def test_all_requests_share_one_application_context() -> None:
+    pushed = 0
+
+    async def count(_app: Quart) -> None:
+        nonlocal pushed
+        pushed += 1
+
+    with appcontext_pushed.connected_to(count):
+        async with serving() as server:
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                await ask(reader, writer)
+                await ask(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+    assert pushed == 1
 
 
 async def test_a_connection_that_never_asks_is_closed() -> None:

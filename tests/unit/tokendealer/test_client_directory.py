@@ -95,8 +95,11 @@ async def test_a_picture_that_was_never_taken_is_not_served(engine: AsyncEngine)
     assert refused.value.public is PublicError.UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    "error", [OperationalError("SELECT", {}, Exception("disk I/O error")), ValueError("not JSON")], ids=repr
+)
 async def test_a_database_that_breaks_and_mends(
-    engine: AsyncEngine, store: ClientStore, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, store: ClientStore, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(client_directory, "REFRESH_SECONDS", 0.01)
     monkeypatch.setattr(client_directory, "STALE_SECONDS", 0.5)
@@ -105,7 +108,7 @@ async def test_a_database_that_breaks_and_mends(
     refresh = ClientDirectory.refresh
 
     async def fail(_directory: ClientDirectory) -> None:
-        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+        raise error
 
     with structlog.testing.capture_logs() as events:
         async with directory.following():

@@ -46,7 +46,7 @@ def test_json_is_one_object_a_line() -> None:
 def test_lines_for_people() -> None:
     stream = io.StringIO()
     configure_logging("readable", stream)
-    structlog.get_logger("tokendealer").info("token_issued", client_id="reader", reason="a \x1b[31m b")
+    structlog.get_logger("tokendealer").info("token_issued", client_id="reader", path="/a\x1b[31m\x07\u202e")
     logging.getLogger("a.library").warning("from a library")
     one, two = stream.getvalue().splitlines()
     assert "token_issued" in one
