@@ -10,3 +10,5 @@ local core = {
 for _, name in ipairs(core) do
     files["lua/bartizan/" .. name] = { std = "luajit" }
 end
+-- Tests put stand-ins in the place of nginx's objects.
+files["tests"] = { globals = { "ngx" }, self = false }
