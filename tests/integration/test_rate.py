@@ -179,6 +179,8 @@ def test_the_bucket_that_leaves_the_least_is_announced(client: httpx.Client) -> 
     response = get(client, "two")
     assert response.headers["RateLimit"] == '"address";r=1;t=3600'
     assert response.headers["RateLimit-Policy"] == '"address";q=1;w=3600'
+    # Without the header both count this address, each in a bucket of its own.
+    assert statuses(client, "two", 2) == [200, 429]
 
 
 def test_excess_that_is_delayed_leaves_at_the_rate(gateway: Gateway, client: httpx.Client) -> None:
@@ -206,10 +208,14 @@ def test_excess_that_is_delayed_leaves_at_the_rate(gateway: Gateway, client: htt
     assert all(int(response.headers["Retry-After"]) == 1 for response in answers if response.is_error)
 
 
-def test_counts_carry_on_over_a_reload_in_another_order(
+def test_counts_carry_on_over_a_reload_in_another_order_and_with_another_limit(
     gateway: Gateway, client: httpx.Client, backend: Backend
 ) -> None:
     assert statuses(client, "reload", 2) == [200, 200]
-    gateway.reload(policy(backend, order=-1))
-    assert statuses(client, "reload", 2) == [200, 429]
+    changed = policy(backend, order=-1)
+    for route in changed["routes"]:
+        if route["path"] == "/reload":
+            route["rate"]["burst"] = 4
+    gateway.reload(changed)
+    assert statuses(client, "reload", 3) == [200, 200, 429]
     assert statuses(client, "other", 4) == [200, 200, 200, 429]

@@ -65,13 +65,12 @@ local function new(settings, shared)
     if type(wait_time) ~= "number" or wait_time <= 0 then
         error("concurrency: wait_time must be more than 0 seconds")
     end
-    local text = format("%d", limit)
-    local who = subject.new("c", text, settings.by)
+    local who = subject.new("c", nil, settings.by)
     local reason = format("more than %d at once by %s", limit, who.name)
     return {
         store = store.open(shared.limits),
         subject = who,
-        waiters = subject.new("w", text, settings.by),
+        waiters = subject.new("w", nil, settings.by),
         limit = limit,
         wait = wait,
         wait_time = wait_time * 1000000,

@@ -51,7 +51,7 @@ local function new(settings, shared)
         error("rate: excess must be refuse or delay")
     end
     local interval = bucket.interval(limit, period)
-    local who = subject.new("r", format("%d/%d+%d", limit, period, burst), settings.by)
+    local who = subject.new("r", format("%d", period), settings.by)
     return {
         store = store.open(shared.limits),
         subject = who,
@@ -117,10 +117,9 @@ local function sleep_until(due)
 end
 
 local function check(guard, request, observing)
-    local time = now()
-    request.decided = time
-    local ahead, used, lacking =
-        take(guard.store, guard.subject:key(request), time, guard.interval, guard.depth)
+    local stamp, ahead, used, lacking =
+        take(guard.store, guard.subject:key(request), guard.interval, guard.depth)
+    request.decided = stamp
     if not ahead then
         if used == "full" then
             return STORE_FULL
@@ -130,7 +129,7 @@ local function check(guard, request, observing)
     end
     announce(guard, request, floor((guard.depth - used) / guard.interval))
     if ahead > 0 and guard.delays and not observing then
-        sleep_until(time + ahead)
+        sleep_until(stamp + ahead)
         request.decided = now()
     end
     return nil

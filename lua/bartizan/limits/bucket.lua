@@ -6,9 +6,11 @@
 --
 -- Exact: of n requests let through one after the other, with stamps from s to e, the first left the
 -- instant at s + interval or later, each of the others moved it one interval on, and the last left
--- it at e + depth or before. So n * interval <= (e - s) + depth: n <= rate * t + burst. This asks
--- for one transaction a request and for nothing of the order of the stamps: a worker that was
--- put aside between reading the clock and asking only gets less.
+-- it at e + depth or before. So n * interval <= (e - s) + depth: n <= rate * t + burst.
+--
+-- The clock is read within the transaction. A worker that read it before, and was put aside until
+-- others had emptied the bucket, it had filled again and was swept away, would come with an old
+-- stamp to a bucket that is full.
 
 local ceil = math.ceil
 
@@ -27,15 +29,16 @@ end
 --- Take one request's credit, in one transaction.
 -- @param store the store (store.lua says what it offers)
 -- @param key the bucket
--- @param now microseconds of the monotonic clock
 -- @param interval microseconds of credit that a request costs
 -- @param depth microseconds of credit that a full bucket holds: burst * interval
--- @return let through: how long it must wait to leave at the rate, and how much of the depth is
+-- @return the stamp of the decision (microseconds), and then
+--     let through: for how long it must wait to leave at the rate, and how much of the depth is
 --         used now, both in microseconds;
 --     nil, "refused" and the microseconds after which one would be let through;
 --     nil, "full" if the store has no room for the bucket
-function _M.take(store, key, now, interval, depth)
+function _M.take(store, key, interval, depth)
     store:begin()
+    local now = store:now()
     local row = store:find(key)
     local full_at = row and store:instant(row) or now
     if full_at < now then
@@ -45,18 +48,18 @@ function _M.take(store, key, now, interval, depth)
     local used = ahead + interval
     if used > depth then
         store:finish()
-        return nil, "refused", used - depth
+        return now, nil, "refused", used - depth
     end
     if not row then
         row = store:new_bucket(key)
         if not row then
             store:finish()
-            return nil, "full"
+            return now, nil, "full"
         end
     end
     store:set_instant(row, full_at + interval)
     store:finish()
-    return ahead, used
+    return now, ahead, used
 end
 
 return _M

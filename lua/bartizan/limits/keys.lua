@@ -1,13 +1,14 @@
 -- The keys of the limits' store.
 --
---     <route>r<settings>|<subject>     a bucket
---     <route>c<settings>|<subject>     how many are inside
---     <route>w<settings>|<subject>     how many wait to get inside
+--     <route>r<period>|<subject>     a bucket
+--     <route>c|<subject>             how many are inside
+--     <route>w|<subject>             how many wait to get inside
 --
--- <route> is the route's identity, 8 hexadecimal digits that a reload keeps. <settings> keeps apart
--- the guards of one kind on one route. <subject> is what is limited: a<address>, c<client> or
--- h<value>, so that a header which says "10.0.0.1" is not the address 10.0.0.1. It comes last:
--- whatever bytes it has, they are not taken for another part.
+-- <route> is the route's identity, 8 hexadecimal digits that a reload keeps; limits that a reload
+-- changed find what was counted before. <subject> is what is limited: a<address>, c<client> or
+-- h<name>=<value>, and C<address> or H<name>=<address> for a request without client or header. It
+-- comes last: whatever bytes it has, they are not taken for another part. So a route has one rate
+-- for a subject and period, and one concurrency for a subject; `bartizan check` sees to that.
 --
 -- Keys are short: the dict's checksum of a key is most of what a look-up costs (6 ns a byte).
 

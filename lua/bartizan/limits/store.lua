@@ -1,6 +1,7 @@
 -- The limits' store: a shared dict finds the row of a key, a region holds the rows (region.lua).
 --
 --     store:begin() … store:finish()                a transaction; nothing in it yields
+--     store:now()                                   microseconds, later in a later transaction
 --     store:find(key)                               the key's row, or nil
 --     store:new_bucket(key), store:new_slots(key)   a row for it; nil if there is no room (counted)
 --     store:drop_bucket(key, row), store:drop_slots(key, row)
@@ -137,6 +138,9 @@ end
 function Store:finish()
     self.region:unlock()
 end
+
+-- The monotonic clock is one for all processors, and transactions follow one another.
+Store.now = now
 
 function Store:find(key)
     return (self.dict:get(key))

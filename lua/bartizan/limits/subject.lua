@@ -7,12 +7,19 @@
 
 local concat = table.concat
 local error = error
+local lower = string.lower
 local match = string.match
 local sha1_bin = ngx.sha1_bin
 local type = type
+local unpack = unpack
 
 -- A key must stay small, whatever a client sends: 64 bytes hold a UUID, a client id, most API keys.
 local LONGEST = 64
+
+-- What a subject begins with (keys.lua): where it is what was asked for, and where it is the
+-- address for want of that. They differ, or a request would be counted twice in one bucket on a
+-- route that has a limit by address, too.
+local PARTS = { address = { "a", "a" }, client = { "c", "C" }, header = { "h", "H" } }
 
 local Subject = {}
 Subject.__index = Subject
@@ -21,20 +28,23 @@ local _M = {}
 
 --- Prepare the keys of one guard.
 -- @param kind "r", "c" or "w" (keys.lua)
--- @param settings what keeps this guard apart from others of its kind on a route
+-- @param period for a bucket, in seconds
 -- @param by "address", "client" or "header:NAME"
-function _M.new(kind, settings, by)
+function _M.new(kind, period, by)
     local header = match(by, "^header:([%w!#$%%&'*+.^_`|~-]+)$")
     if by ~= "address" and by ~= "client" and not header then
         error('by is "' .. by .. '"; it must be address, client or header:NAME')
     end
-    local prefix = kind .. settings .. "|"
+    header = header and lower(header)
+    local name = header and "header" or by
+    local value_part, address_part = unpack(PARTS[name])
+    local prefix, suffix = kind .. (period or "") .. "|", header and header .. "=" or ""
     return setmetatable({
-        name = header and "header" or by,
-        header = header and header:lower(),
-        is_address = by == "address",
-        address_part = prefix .. "a",
-        value_part = prefix .. (header and "h" or "c"),
+        name = name,
+        header = header,
+        is_address = name == "address",
+        value_part = prefix .. value_part .. suffix,
+        address_part = prefix .. address_part .. suffix,
     }, Subject)
 end
 

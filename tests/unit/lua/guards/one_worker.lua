@@ -12,6 +12,10 @@ function store.begin() end
 function store.finish() end
 function store.start() end
 
+function store:now()
+    return world.now
+end
+
 function store:find(key)
     return rows[key]
 end

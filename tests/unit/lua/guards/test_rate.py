@@ -119,15 +119,15 @@ def test_a_full_store_has_an_answer_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("by", "headers", "client", "key"),
     [
-        ("address", {}, "me", "1f2e3d4cr10/60+2|a192.0.2.1"),
-        ("client", {}, "me", "1f2e3d4cr10/60+2|cme"),
-        ("client", {}, None, "1f2e3d4cr10/60+2|a192.0.2.1"),
-        ("header:X-Key", {"x-key": "v"}, "me", "1f2e3d4cr10/60+2|hv"),
-        ("header:x-key", {"x-key": ["v", "w"]}, None, "1f2e3d4cr10/60+2|hv,w"),
-        ("header:x-key", {"x-key": ""}, None, "1f2e3d4cr10/60+2|a192.0.2.1"),
-        ("header:x-key", {"x-other": "v"}, None, "1f2e3d4cr10/60+2|a192.0.2.1"),
-        ("header:x-key", {"x-key": "k" * 64}, None, "1f2e3d4cr10/60+2|h" + "k" * 64),
-        ("header:x-key", {"x-key": "k" * 65}, None, "1f2e3d4cr10/60+2|hsha1 of 65"),
+        ("address", {}, "me", "1f2e3d4cr60|a192.0.2.1"),
+        ("client", {}, "me", "1f2e3d4cr60|cme"),
+        ("client", {}, None, "1f2e3d4cr60|C192.0.2.1"),
+        ("header:X-Key", {"x-key": "v"}, "me", "1f2e3d4cr60|hx-key=v"),
+        ("header:x-key", {"x-key": ["v", "w"]}, None, "1f2e3d4cr60|hx-key=v,w"),
+        ("header:x-key", {"x-key": ""}, None, "1f2e3d4cr60|Hx-key=192.0.2.1"),
+        ("header:x-key", {"x-other": "v"}, None, "1f2e3d4cr60|Hx-key=192.0.2.1"),
+        ("header:x-key", {"x-key": "k" * 64}, None, "1f2e3d4cr60|hx-key=" + "k" * 64),
+        ("header:x-key", {"x-key": "k" * 65}, None, "1f2e3d4cr60|hx-key=sha1 of 65"),
     ],
 )
 def test_key(by: str, headers: dict[str, Any], client: str | None, key: str) -> None:

@@ -30,6 +30,11 @@ function Store:finish()
     self.world.owner = nil
 end
 
+function Store:now()
+    yield()
+    return self.world.now
+end
+
 function Store:find(key)
     yield()
     local world = self.world
@@ -132,9 +137,10 @@ World.__index = World
 local jobs = {}
 
 function jobs.take(world, worker, job)
-    local now = world.now
-    local ahead, why, lacking = bucket.take(worker.store, job.key, now, job.interval, job.depth)
-    table.insert(world.log, { "take", worker.place, now, ahead or false, why, lacking or false })
+    local stamp, ahead, used, lacking = bucket.take(worker.store, job.key, job.interval, job.depth)
+    table.insert(world.log, {
+        "take", worker.place, stamp, ahead or false, used, lacking or false,
+    })
 end
 
 function jobs.enter(world, worker, job)

@@ -9,18 +9,18 @@ from math import comb
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.lua.limits.world import Model, Step, kill, schedules
 
-KEY = "1f2e3d4cr1/1+1|a10.0.0.1"
+KEY = "1f2e3d4cr1|a10.0.0.1"
 MODEL = Model()
 BUCKET = MODEL.lua.require("bartizan.limits.bucket")
 
-# Five calls on the store: begin, find, new_bucket, set_instant, finish. The first step goes up to the
-# first of them; instant is a sixth where the bucket is there already.
-TAKE_STEPS = 7
+# Six calls on the store: begin, now, find, new_bucket, set_instant, finish. The first step goes up to the
+# first of them; instant is a seventh where the bucket is there already.
+TAKE_STEPS = 8
 
 
 def take(interval: float = 100, burst: int = 1) -> dict[str, Any]:
@@ -151,6 +151,13 @@ def test_a_worker_killed_at_any_step_costs_one_request_at_most() -> None:
         assert sum(1 for entry in outcome.log if entry[1] == 1) == 3
 
 
+def test_a_worker_put_aside_until_the_bucket_was_full_and_swept_gets_no_old_stamp() -> None:
+    for step in range(TAKE_STEPS):
+        others = [take(), wait(100), SWEEP]
+        assert excess(MODEL.play([[take()], others], [0] * step + [1] * 40).passed(), 100, 1) <= 0
+
+
+@settings(max_examples=400)
 @given(
     schedule=schedules(3),
     burst=st.integers(1, 4),

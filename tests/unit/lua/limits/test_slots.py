@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from math import comb
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.lua import luajit
 from tests.unit.lua.limits.world import Model, Outcome, Step, kill, schedules
 
-KEY = "1f2e3d4cc1|a10.0.0.1"
+KEY = "1f2e3d4cc|a10.0.0.1"
 MODEL = Model()
 
 # Eight calls on the store: begin, find, new_slots, places, two of column, change, finish. The first step
@@ -49,6 +51,14 @@ def test_no_order_of_steps_lets_two_in_where_one_may_be() -> None:
     orders = MODEL.every([[enter()], [enter()]], ENTER_STEPS, KEY)
     assert orders.count == comb(2 * ENTER_STEPS, ENTER_STEPS)
     assert (orders.least_granted, orders.most_granted, orders.most_inside) == (1, 1, 1)
+
+
+def test_debians_luajit_agrees() -> None:
+    lines = luajit(Path(__file__).with_name("orders.lua")).splitlines()
+    assert [line.split("\t") for line in lines] == [
+        ["bucket", str(comb(16, 8)), "1", "1", "0"],
+        ["slots", str(comb(2 * ENTER_STEPS, ENTER_STEPS)), "1", "1", "1"],
+    ]
 
 
 def test_without_the_lock_some_order_does() -> None:

@@ -35,9 +35,9 @@ def sweep(count: int = 10) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("key", "kind"),
     [
-        ("1f2e3d4cr200/1+100|a10.0.0.1", "bucket"),
-        ("1f2e3d4cc50|ca client", "slots"),
-        ("1f2e3d4cw50|hvalue", "slots"),
+        ("1f2e3d4cr3600|a10.0.0.1", "bucket"),
+        ("1f2e3d4cc|ca client", "slots"),
+        ("1f2e3d4cw|hname=value", "slots"),
         ("!region-1", None),
         ("1f2e3d4cx", None),
         ("route|r123", None),
