@@ -14,6 +14,7 @@ from typing import Final
 from bartizan.errors import BartizanError
 from bartizan.generations import activate, new_generation, prune, rendering_lock
 from bartizan.layout import Layout
+from bartizan.peers import unreachable
 from bartizan.policy import Policy, load_policy
 from bartizan.ports import busy
 from bartizan.prepare import closed_to_workers, prepare_certificate, prepare_folders, remove_stale_sockets
@@ -24,6 +25,7 @@ START_PATIENCE: Final = 60.0
 # What a request may still take after the order to stop.
 GRACE: Final = 10.0
 HURRY: Final = 2.0
+_PEER_PAUSE: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _WATCHED: Final = (*_STOP, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
@@ -32,7 +34,9 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 Say = Callable[[str], None]
 
 
-def run(policy_path: Path, layout: Layout, say: Say, complain: Say) -> int:
+def run(
+    policy_path: Path, layout: Layout, say: Say, complain: Say, *, wait: float = 0.0, hint: str = ""
+) -> int:
     """Run a gateway until it is told to stop.
 
     SIGTERM and SIGINT stop it: requests in flight are finished, for a bounded time; a second one hurries.
@@ -43,6 +47,8 @@ def run(policy_path: Path, layout: Layout, say: Say, complain: Say) -> int:
         layout: where everything lies.
         say: tells the operator what is being done.
         complain: tells the operator what went wrong while the gateway serves on.
+        wait: for how many seconds, at most, the services behind it are awaited before it starts.
+        hint: what to say once it is ready.
 
     Returns:
         The exit code: 0 if it was told to stop, 1 if nginx ended by itself.
@@ -72,13 +78,31 @@ def run(policy_path: Path, layout: Layout, say: Say, complain: Say) -> int:
             activate(layout, folder)
             prune(layout)
         say(f"checked {policy_path}, rendered {folder.name}")
+        if wait:
+            _await_peers(policy, wait, say, complain)
         say(f"starting {layout.nginx.binary} {layout.nginx.version} (ngx_lua {layout.nginx.lua_version})")
         nginx = _Nginx(layout)
         try:
             _await_ready(policy, nginx, folder.name, say)
+            if hint:
+                say(hint)
             return _serve(policy_path, layout, nginx, say, complain)
         finally:
             nginx.end()
+
+
+def _await_peers(policy: Policy, seconds: float, say: Say, complain: Say) -> None:
+    deadline = time.monotonic() + seconds
+    told = ""
+    while (url := unreachable(policy)) is not None:
+        if time.monotonic() > deadline:
+            complain(f"warning: {url} has accepted no connection for {seconds:g} s; starting all the same")
+            return
+        if url != told:
+            say(f"waiting for {url}")
+            told = url
+        if _next_signal(_PEER_PAUSE) in _STOP:
+            raise BartizanError("stopped before it was ready")
 
 
 def _await_ready(policy: Policy, nginx: "_Nginx", generation: str, say: Say) -> None:

@@ -130,6 +130,13 @@ def run(
     file: PolicyOption = None,
     state: StateOption = DEFAULT_STATE,
     nginx: NginxOption = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            "--wait", metavar="SECONDS", min=0, help="Start once upstreams and issuers accept connections."
+        ),
+    ] = 0.0,
+    hint: Annotated[str, typer.Option("--hint", metavar="TEXT", help="What to say once it is ready.")] = "",
 ) -> None:
     """Start the gateway in the foreground and tell when it is ready.
 
@@ -137,7 +144,7 @@ def run(
     SIGUSR1 reopens the logs after a rotation.
     """
     path = chosen_policy(policy, file)
-    raise typer.Exit(run_gateway(path, find_layout(state, nginx), say, complain))
+    raise typer.Exit(run_gateway(path, find_layout(state, nginx), say, complain, wait=wait, hint=hint))
 
 
 @app.command(

@@ -297,6 +297,43 @@ def test_stopped_before_it_is_ready_leaves_nothing(unstarted: Unstarted) -> None
     assert bartizan("check", unstarted.policy, "--ports-free").returncode == 0
 
 
+def test_it_waits_for_the_services_behind_it_and_then_says_the_hint(unstarted: Unstarted) -> None:
+    port = free_port()
+    content = policy(listen=unstarted.ports)
+    content["upstreams"]["data"]["servers"] = [f"http://127.0.0.1:{port}"]
+    unstarted.write(content)
+    command = [
+        sys.executable,
+        "-m",
+        "bartizan",
+        "run",
+        str(unstarted.policy),
+        "--state",
+        str(unstarted.state),
+    ]
+    command += ["--wait", "60", "--hint", "now ask"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said: list[str] = []
+        for line in process.stdout:
+            said.append(line.strip())
+            if "waiting" in line:
+                break
+        assert said[-1] == f"bartizan: waiting for http://127.0.0.1:{port}"
+        with taken(port):
+            for line in process.stdout:
+                said.append(line.strip())
+                if "now ask" in line:
+                    break
+            process.terminate()
+            process.stdout.read()
+            assert process.wait(30) == 0
+    assert said[-1] == "bartizan: now ask"
+    assert "ready: https://" in said[-2]
+
+
 @pytest.mark.parametrize("name", ["https", "http", "operator"])
 def test_a_taken_port_is_told_with_its_holder(unstarted: Unstarted, name: str) -> None:
     unstarted.held = unstarted.ports[name]
