@@ -1,0 +1,1 @@
+"""Load on a gateway of its own: `python -m load.run`."""
