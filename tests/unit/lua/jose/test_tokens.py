@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.support.forgeries import b64url
 from tests.support.lua import Lua, luajit
 from tests.support.tokens import ALGORITHMS, AUDIENCE, ISSUER, Issuer
 
@@ -74,3 +78,57 @@ def test_every_row_has_tokens_that_are_refused() -> None:
     refused = {case["row"] for case in EXPECTED.values() if "refused" in case}
     assert rows - refused == {"good tokens"}
     assert len(refused) >= 16
+
+
+ANY_BYTES = st.binary(max_size=60)
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+JUDGE = """
+local keys, token = ...
+local claims, err = require("bartizan.jose.jws").verify(token, keys, { ["at+jwt"] = true })
+return claims ~= nil, err
+"""
+
+
+@pytest.fixture(scope="module")
+def judge(issuer: Issuer) -> Callable[[bytes], tuple[bool, str | None]]:
+    """Verify a token with the good keys."""
+    lua = Lua(encoding="latin-1")
+    parse = lua.require("bartizan.jose.keyset").parse
+    keys = parse(json.dumps(issuer.jwks()).encode(), lua.table(list(ALGORITHMS)))
+
+    def judge(token: bytes) -> tuple[bool, str | None]:
+        accepted, reason = lua.execute(JUDGE, keys, token)
+        return bool(accepted), reason
+
+    return judge
+
+
+@given(data=st.data())
+def test_no_change_to_a_good_token_is_accepted(
+    judge: Callable[[bytes], tuple[bool, str | None]], issuer: Issuer, data: st.DataObject
+) -> None:
+    """Whatever is put in the place of whatever piece, in any algorithm."""
+    good = issuer.token(data.draw(st.sampled_from(ALGORITHMS)))
+    assert judge(good.encode()) == (True, None)
+    start = data.draw(st.integers(0, len(good)))
+    end = data.draw(st.integers(start, min(len(good), start + 4)))
+    piece = data.draw(st.text(LETTERS, max_size=4).map(str.encode) | st.binary(max_size=3))
+    changed = good[:start].encode() + piece + good[end:].encode()
+    if changed != good.encode():
+        accepted, reason = judge(changed)
+        assert not accepted
+        assert reason
+
+
+@given(header=ANY_BYTES, payload=ANY_BYTES, signature=ANY_BYTES)
+def test_no_bytes_make_it_fail(
+    judge: Callable[[bytes], tuple[bool, str | None]], header: bytes, payload: bytes, signature: bytes
+) -> None:
+    for token in (
+        b".".join([header, payload, signature]),
+        ".".join(map(b64url, (header, payload, signature))).encode(),
+    ):
+        accepted, reason = judge(token)
+        assert not accepted
+        assert reason
