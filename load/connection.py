@@ -54,7 +54,7 @@ class Connection:
         """Close the connection."""
         self._connection.close()
 
-    def call(  # noqa: PLR0913 (a request has these parts)
+    def call(
         self,
         name: str,
         method: str,

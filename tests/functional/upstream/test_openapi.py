@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from quart.testing import QuartClient
 
+from tests.support.issuer import ISSUER
+
 
 @pytest.fixture
 async def document(client: QuartClient) -> dict[str, Any]:
@@ -70,5 +72,5 @@ async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None
 
 async def test_tells_where_tokens_are_had(document: dict[str, Any]) -> None:
     flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
-    assert flow["tokenUrl"] == "https://issuer.test/oauth/token"
+    assert flow["tokenUrl"] == f"{ISSUER}/oauth/token"
     assert set(flow["scopes"]) == {"users:read", "users:write"}

@@ -7,15 +7,21 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.issuer import jwks, private_key, public_jwk
+from tests.support.issuer import issuer, jwks
+from tests.support.tokens import public_jwk as jwk_of
+from tests.support.tokens import rsa_key
 from upstream.tokens.keyset import ALGORITHMS, MAX_KEYS, InvalidKeySetError, read
 
 TAKEN = ("RS512", "ES256", "EdDSA")
+
+
+def public_jwk(algorithm: str, kid: str | None = None) -> dict[str, Any]:
+    key = issuer().keys[algorithm]
+    return key.jwk(kid=kid or key.kid)
 
 
 def document(*keys: dict[str, Any]) -> bytes:
@@ -24,18 +30,20 @@ def document(*keys: dict[str, Any]) -> bytes:
 
 def test_reads_a_set_of_each_kind_of_key() -> None:
     keys = read(jwks("RS512", "ES256", "EdDSA"), TAKEN)
-    assert {kid: key.algorithm_name for kid, key in keys.items()} == {f"key-{name}": name for name in TAKEN}
+    assert {kid: key.algorithm_name for kid, key in keys.items()} == {
+        f"key-{name.lower()}": name for name in TAKEN
+    }
 
 
 def test_leaves_unknown_members_alone() -> None:
     key = public_jwk("ES256") | {"x5t#S256": "abc", "note": [1]}
-    assert list(read(json.dumps({"keys": [key], "comment": "hello"}).encode(), TAKEN)) == ["key-ES256"]
+    assert list(read(json.dumps({"keys": [key], "comment": "hello"}).encode(), TAKEN)) == ["key-es256"]
 
 
 def test_takes_a_key_without_use() -> None:
     key = public_jwk("ES256")
     del key["use"]
-    assert list(read(document(key), TAKEN)) == ["key-ES256"]
+    assert list(read(document(key), TAKEN)) == ["key-es256"]
 
 
 def changed(algorithm: str = "ES256", **changes: Any) -> bytes:
@@ -45,16 +53,12 @@ def changed(algorithm: str = "ES256", **changes: Any) -> bytes:
 
 
 def with_private_members() -> bytes:
-    members = jwt.get_algorithm_by_name("ES256").to_jwk(private_key("ES256"), as_dict=True)
+    members = jwt.get_algorithm_by_name("ES256").to_jwk(issuer().keys["ES256"].private, as_dict=True)
     return document({**members, "kid": "a", "alg": "ES256"})
 
 
 def with_small_rsa() -> bytes:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 (to be refused)
-    key = private.public_key()
-    return document(
-        {**jwt.get_algorithm_by_name("RS512").to_jwk(key, as_dict=True), "kid": "a", "alg": "RS512"}
-    )
+    return document(jwk_of(rsa_key("small", 1024), kid="a", alg="RS512"))
 
 
 def off_the_curve() -> bytes:
@@ -113,7 +117,7 @@ def test_refuses(make: Callable[[], bytes]) -> None:
 
 
 def test_the_reason_never_prints_key_material() -> None:
-    key = private_key("RS512")
+    key = issuer().keys["RS512"].private
     assert isinstance(key, RSAPrivateKey)
     secret = jwt.get_algorithm_by_name("RS512").to_jwk(key, as_dict=True)
     for broken in ({**secret, "n": 17}, secret):

@@ -52,7 +52,7 @@ async def test_has_no_keys_before_it_runs_and_keeps_them_after() -> None:
     async with keys.running():
         await until(lambda: keys.keys is not None)
     assert keys.keys is not None
-    assert list(keys.keys) == ["key-ES256"]
+    assert list(keys.keys) == ["key-es256"]
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_a_bad_answer_leaves_the_old_keys_and_the_next_good_one_replaces_t
     issuer.on_fetch = lambda: at_each_fetch.append(list(keys.keys or {}))
     async with keys.running():
         await until(lambda: len(at_each_fetch) > 5)
-    assert at_each_fetch[:6] == [[], [], ["key-ES256"], ["key-ES256"], ["key-ES256"], ["key-EdDSA"]]
+    assert at_each_fetch[:6] == [[], [], ["key-es256"], ["key-es256"], ["key-es256"], ["key-eddsa"]]
 
 
 @pytest.mark.usefixtures("impatient")
