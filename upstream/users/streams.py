@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from quart import Blueprint, Response, websocket
+from quart import Blueprint, Response, request, websocket
 from quart_schema import hide
 
 from upstream.problem import ProblemError
@@ -25,6 +25,9 @@ POLICY_VIOLATION, GOING_AWAY = 1008, 1001
 @requires("users:read")
 async def events() -> Response:
     """Stream an event for each user that is added (the server-sent events of the HTML standard)."""
+    if request.method == "HEAD":
+        # Without this the stream would go on unseen, and hold up whoever uses the connection next.
+        return Response(b"", content_type="text/event-stream")
     feed = services().feed
     try:
         listener = feed.connect()
@@ -48,7 +51,7 @@ async def _event_stream(feed: Feed, listener: Listener, expires: float) -> Async
                 yield b": still here\n\n"
             else:
                 # JSON has no raw line ends, so it can't break out of its data line.
-                yield f"id: {user.id}\nevent: user.added\ndata: {user.model_dump_json()}\n\n".encode()
+                yield f"event: user.added\ndata: {user.model_dump_json()}\n\n".encode()
     except FeedEndedError:
         return
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import http.server
 import signal
 import socket
@@ -130,6 +131,16 @@ def test_a_path_is_the_services_or_not_found(service: Service, target: bytes, st
     answer = exchange(service.port, request + headers()["Authorization"].encode() + b"\r\n\r\n")
     assert status_of(answer) == status
     assert b"\r\nlocation:" not in answer.lower()
+
+
+def test_asking_for_the_head_of_the_stream_holds_nothing_up(service: Service) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)) as connection:
+        connection.request("HEAD", "/api/users/events", headers=headers())
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
 
 
 def test_half_a_body_does_not_hold_the_service_up(service: Service) -> None:

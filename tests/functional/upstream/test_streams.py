@@ -46,9 +46,9 @@ async def test_a_listener_hears_of_a_new_user(client: QuartClient) -> None:
         user = {"name": "New", "email": "new@example.org", "about": "two\nlines\n\ndata: forged\nevent: x"}
         added = await (await client.post("/api/users", json=user, headers=bearer())).get_json()
         lines = (await receive(connection)).split("\n")
-        assert lines[:2] == [f"id: {added['id']}", "event: user.added"]
-        assert json.loads(lines[2].removeprefix("data: ")) == added
-        assert lines[3:] == ["", ""]
+        assert lines[0] == "event: user.added"
+        assert json.loads(lines[1].removeprefix("data: ")) == added
+        assert lines[2:] == ["", ""]
 
 
 async def test_a_user_that_was_not_added_is_no_event(
