@@ -265,7 +265,11 @@ def test_reads_an_origin(text: str, origin: Origin) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["github.com", "https://github.com/", "https://a@b", "ftp://github.com", "", "https://"]
+    "text",
+    [
+        *("github.com", "https://github.com/", "https://a@b", "ftp://github.com", "", "https://"),
+        *("https://\u212aernel.org", "https://github.com:0443", "https://github.com.", "https://a\n"),
+    ],
 )
 def test_refuses_what_is_not_an_origin(text: str) -> None:
     with pytest.raises(ValueError, match="is not an origin; write it as https://host"):
