@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +34,25 @@ T = TypeVar("T")
 _libc: Final = ctypes.CDLL(None)
 
 
-def bartizan(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the operator's command to its end."""
-    command = [sys.executable, "-m", "bartizan", *map(str, arguments)]
+def bartizan(
+    *arguments: str | Path, prefix: Sequence[str] = (), **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run the operator's command to its end, behind a prefix such as `as_user` gives."""
+    command = [*prefix, sys.executable, "-m", "bartizan", *map(str, arguments)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, **options
     )
+
+
+def as_user(user: pwd.struct_passwd) -> list[str]:
+    """Return what runs a command as another user, where the tests run as root."""
+    prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    prefix += ["--pdeathsig", "TERM"]
+    plain = subprocess.run([*prefix, sys.executable, "--version"], capture_output=True, check=False)
+    if plain.returncode != 0:
+        # Python or the checkout lies under /root: this capability reads there, and writes nowhere.
+        prefix += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return prefix
 
 
 def wait_for(condition: Callable[[], T | None], seconds: float = 30) -> T:
@@ -67,6 +81,7 @@ class Gateway:
         files: Mapping[str, str | bytes] | None = None,
         environment: Mapping[str, str] | None = None,
         ports: Mapping[str, int] | None = None,
+        user: str | None = None,
     ) -> None:
         """Start a gateway and wait until it is ready.
 
@@ -75,6 +90,7 @@ class Gateway:
             files: further files beside the policy (certificates, address lists), by name.
             environment: further variables for the command.
             ports: of `https`, `http` and `operator`, where the policy has to name one elsewhere too.
+            user: whom it runs as where the tests run as root; None for root.
         """
         self.state = Path(tempfile.mkdtemp(prefix="bartizan-test-"))
         self.state.chmod(0o755)  # workers reopen their logs in it
@@ -87,6 +103,12 @@ class Gateway:
             (self.state / name).write_bytes(data)
         self.policy: dict[str, Any] = {}
         self.write(policy)
+        self._prefix: list[str] = []
+        if user is not None and os.geteuid() == 0:
+            account = pwd.getpwnam(user)
+            self._prefix = as_user(account)
+            for path in (self.state, *self.state.iterdir()):
+                os.chown(path, account.pw_uid, account.pw_gid)
         self._log = (self.state / "run.log").open("ab")
         self.process = self._start()
         try:
@@ -177,7 +199,7 @@ class Gateway:
 
     def command(self, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run another of the operator's commands on this gateway."""
-        return bartizan(name, self.policy_file, "--state", self.state, *arguments)
+        return bartizan(name, self.policy_file, "--state", self.state, *arguments, prefix=self._prefix)
 
     def reload(
         self, policy: Mapping[str, Any] | None = None, *, ok: bool = True
@@ -261,8 +283,9 @@ class Gateway:
         def end_with_the_tests() -> None:
             _libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: a killed test run leaves no gateway
 
+        command = [*self._prefix, sys.executable, "-m", "bartizan", "run", str(self.policy_file)]
         return subprocess.Popen(
-            [sys.executable, "-m", "bartizan", "run", str(self.policy_file), "--state", str(self.state)],
+            [*command, "--state", str(self.state)],
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.DEVNULL,

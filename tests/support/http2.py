@@ -1,118 +1,146 @@
-"""HTTP/2 with any header fields that one likes to send, several streams at a time."""
+"""HTTP/2 as no library's client would speak it: header fields go out as they are, whatever is in them."""
+
+from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
 
-Fields = Sequence[tuple[str, str]]
+Fields = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass
 class Answer:
-    """What came on a stream.
+    """What came back on a stream so far.
 
     Attributes:
-        status: 0 where the stream was reset without one.
-        fields: the header fields of the answer.
+        status: of the response; None if none came.
+        fields: the response's header fields.
+        lines: the same, every one that came, in their order.
         body: what came of the body.
-        reset: the error code of a reset; None where there was none.
+        whole: whether the response ended as responses do.
+        reset: the error code of a stream that was reset; None otherwise.
     """
 
-    status: int = 0
-    fields: list[tuple[str, str]] = field(default_factory=list)
+    status: int | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
-    reset: int | None = None
     whole: bool = False
+    reset: int | None = None
 
-    def all(self, name: str) -> list[str]:
-        """Return every value of a field."""
-        return [value for key, value in self.fields if key == name.lower()]
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.whole or self.reset is not None
 
 
-class Http2:
-    """A connection; use it in a `with`."""
+def request(path: str = "/", method: str = "GET", authority: str = "localhost") -> list[tuple[bytes, bytes]]:
+    """Return the pseudo-header fields of a request."""
+    return [
+        (b":method", method.encode()),
+        (b":scheme", b"https"),
+        (b":authority", authority.encode()),
+        (b":path", path.encode("latin-1")),
+    ]
 
-    def __init__(self, port: int, context: ssl.SSLContext, *, seconds: float = 20) -> None:
-        """Connect, and insist on HTTP/2 in the handshake."""
-        context.set_alpn_protocols(["h2"])
-        self._authority = f"localhost:{port}"
-        self._socket = context.wrap_socket(
-            socket.create_connection(("127.0.0.1", port), timeout=seconds), server_hostname="localhost"
-        )
-        assert self._socket.selected_alpn_protocol() == "h2"
-        # What is sent is up to the test, bad as it may be.
-        self._http = H2Connection(
-            H2Configuration(
-                validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="latin-1"
-            )
-        )
-        self._http.initiate_connection()
-        self._answers: dict[int, Answer] = {}
-        self._closed = False
 
-    def send(
-        self,
-        path: str,
-        fields: Fields = (),
-        *,
-        method: str = "GET",
-        body: bytes | None = None,
-        authority: str | None = None,
-        end: bool = True,
-    ) -> int:
-        """Send a request and return its stream.
+class Connection:
+    """One HTTP/2 connection to a TLS listener; use it in a `with`.
+
+    Attributes:
+        ended: whether the peer has ended the connection (GOAWAY, or the end of the bytes).
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext, seconds: float = 20) -> None:
+        """Connect.
 
         Args:
-            path: the target.
-            fields: further header fields, sent as they are.
-            method: the method.
-            body: sent without a Content-Length; at most what one window takes.
-            authority: of `:authority`; None for the connection's own.
-            end: whether the request ends here.
+            port: of the listener, on loopback.
+            tls: a context that trusts it; ALPN is set on it.
+            seconds: how long to wait for what is to come.
         """
-        stream = self._http.get_next_available_stream_id()
-        pseudo = [
-            (":method", method), (":scheme", "https"), (":authority", authority or self._authority),
-            (":path", path),
-        ]  # fmt: skip
-        self._answers[stream] = Answer()
-        head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [*pseudo, *fields]]
-        self._http.send_headers(stream, head, end_stream=end and body is None)
-        if body is not None:
-            for start in range(0, max(len(body), 1), 16384):
-                part = body[start : start + 16384]
-                self._http.send_data(stream, part, end_stream=end and start + 16384 >= len(body))
-        self._socket.sendall(self._http.data_to_send())
+        tls.set_alpn_protocols(["h2"])
+        plain = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        self._socket = tls.wrap_socket(plain, server_hostname="localhost")
+        assert self._socket.selected_alpn_protocol() == "h2"
+        self._h2 = H2Connection(
+            H2Configuration(
+                header_encoding="latin-1",
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                split_outbound_cookies=False,
+            )
+        )
+        self._answers: defaultdict[int, Answer] = defaultdict(Answer)
+        self.ended = False
+        self._h2.initiate_connection()
+        self._flush()
+
+    def send(self, fields: Fields, *, end: bool = True) -> int:
+        """Send header fields on a new stream and return its number.
+
+        Args:
+            fields: as they are to go out, pseudo-header fields first.
+            end: whether no body follows.
+        """
+        stream = self._h2.get_next_available_stream_id()
+        self._h2.send_headers(stream, list(fields), end_stream=end)
+        self._flush()
         return stream
 
-    def reset(self, stream: int) -> None:
-        """Abort a stream."""
-        self._http.reset_stream(stream)
-        self._socket.sendall(self._http.data_to_send())
-
-    def answer(self, stream: int) -> Answer:
-        """Wait for what comes on a stream; its end, a reset or the connection's end."""
+    def send_body(self, stream: int, data: bytes, *, end: bool = True) -> None:
+        """Send a body, or as much of it as the peer takes before it answers."""
         answer = self._answers[stream]
-        while not (answer.whole or answer.reset is not None or self._closed):
-            data = self._socket.recv(65536)
-            self._closed = not data
-            self._take(self._http.receive_data(data) if data else [])
-            self._socket.sendall(self._http.data_to_send())
+        while not answer.over and not self.ended:
+            room = min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
+            if data and not room:
+                self._receive()
+                continue
+            chunk, data = data[:room], data[room:]
+            self._h2.send_data(stream, chunk, end_stream=end and not data)
+            self._flush()
+            if not data:
+                break
+
+    def await_answer(self, stream: int) -> Answer:
+        """Return what came back, once nothing more is to come on the stream or on the connection."""
+        answer = self._answers[stream]
+        while not answer.over and not self.ended:
+            self._receive()
         return answer
 
-    def request(self, path: str, fields: Fields = (), **more: object) -> Answer:
-        """Send a request and wait for its answer; see `send`."""
-        return self.answer(self.send(path, fields, **more))  # type: ignore[arg-type]  # as send takes them
+    def await_body(self, stream: int, end: bytes) -> Answer:
+        """Return what came back, once its body ends in something."""
+        answer = self._answers[stream]
+        while not answer.body.endswith(end) and not answer.over and not self.ended:
+            self._receive()
+        return answer
+
+    def exchange(self, fields: Fields, body: bytes | None = None) -> Answer:
+        """Send a request, with a body if there is one, and return the answer."""
+        stream = self.send(fields, end=body is None)
+        if body is not None:
+            self.send_body(stream, body)
+        return self.await_answer(stream)
 
     def close(self) -> None:
-        """Close the connection, whatever is under way on it."""
+        """Drop the connection, whatever is under way on it."""
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -123,26 +151,36 @@ class Http2:
     ) -> None:
         self.close()
 
-    def _take(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if isinstance(event, ConnectionTerminated):
-                self._closed = True
-            stream = getattr(event, "stream_id", None)
-            if stream not in self._answers:
-                continue
-            answer = self._answers[stream]
-            if isinstance(event, ResponseReceived):
-                fields = [(_text(name), _text(value)) for name, value in event.headers or ()]
-                answer.fields = [(name, value) for name, value in fields if not name.startswith(":")]
-                answer.status = int(dict(fields)[":status"])
-            elif isinstance(event, DataReceived):
-                answer.body += event.data or b""
-                self._http.acknowledge_received_data(event.flow_controlled_length or 0, stream)
-            elif isinstance(event, StreamEnded):
-                answer.whole = True
-            elif isinstance(event, StreamReset):
-                answer.reset = int(event.error_code or 0)
+    def _flush(self) -> None:
+        try:
+            self._socket.sendall(self._h2.data_to_send())
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            self.ended = True
 
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except (ConnectionResetError, ssl.SSLEOFError):
+            data = b""
+        if not data:
+            self.ended = True
+            return
+        for event in self._h2.receive_data(data):
+            self._note(event)
+        self._flush()
 
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
+    def _note(self, event: Event) -> None:
+        if isinstance(event, ResponseReceived):
+            answer = self._answers[event.stream_id]
+            answer.lines = [(str(name), str(value)) for name, value in event.headers]
+            answer.fields = dict(answer.lines)
+            answer.status = int(answer.fields[":status"])
+        elif isinstance(event, DataReceived):
+            self._answers[event.stream_id].body += event.data
+            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, StreamEnded):
+            self._answers[event.stream_id].whole = True
+        elif isinstance(event, StreamReset):
+            self._answers[event.stream_id].reset = int(event.error_code)
+        elif isinstance(event, ConnectionTerminated):
+            self.ended = True

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.backend import Backend, Request
 from tests.support.gateway import Gateway
-from tests.support.http2 import Http2
+from tests.support.http2 import Connection, request
 from tests.support.raw import exchange, status_of
 
 Fields = Sequence[tuple[str, str]]
@@ -49,6 +49,15 @@ def port_of(gateway: Gateway, *, tls: bool = True) -> int:
     return int((gateway.https if tls else gateway.http).rpartition(":")[2])
 
 
+def send(connection: Connection, target: str, fields: Fields, *, port: int, method: str = "GET") -> int:
+    """Send a request without a body on an HTTP/2 connection, fields as given, and return its stream."""
+    head = request(target, method, f"localhost:{port}")
+    # A capital letter is a stream error there (RFC 9113 section 8.2.1).
+    return connection.send(
+        [*head, *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields)]
+    )
+
+
 def fields_of(answer: bytes) -> tuple[tuple[str, str], ...]:
     """Return the header fields of a raw answer, names in lower case."""
     lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
@@ -68,9 +77,9 @@ def ask(
     """Send a GET with header fields exactly as given."""
     before = len(backend.requests)
     if version == HTTP2:
-        with Http2(port_of(gateway), gateway.context()) as connection:
-            got = connection.request(target, [(name.lower(), value) for name, value in fields])
-        status, answer = got.status, tuple(got.fields)
+        with Connection(port_of(gateway), gateway.context()) as connection:
+            got = connection.await_answer(send(connection, target, fields, port=port_of(gateway)))
+        status, answer = got.status or 0, tuple(got.lines)
     else:
         head = [f"GET {target} HTTP/1.1", f"Host: localhost:{port_of(gateway, tls=tls)}"]
         lines = head + [f"{name}: {value}" for name, value in fields]
