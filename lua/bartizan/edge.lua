@@ -120,6 +120,7 @@ function _M.access()
             clear_header(drop[i])
         end
     end
+    request.forwarded = true
     var.bartizan_target = request.forward
     if request.client then
         var.bartizan_client = request.client

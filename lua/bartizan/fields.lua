@@ -41,28 +41,26 @@ local LF, CR, SPACE, TAB = 0x0A, 0x0D, 0x20, 0x09
 -- behind each value, which is NUL now. Looking there costs nothing, and only raises a suspicion:
 -- where a buffer ended between two lines the neighbouring bytes mean nothing. raw_header decides.
 -- Known limit: a value, one space and LF can't be told from a value, CR and LF any more.
-local function is_suspect(n)
-    local name = buffer[0].key.data
-    if name[-1] ~= LF or name[-2] ~= CR then
-        return true                             -- the request line, or the start of a buffer
+
+-- Where the line of a value ends in LF, as an offset from the value's start; nil on suspicion.
+local function line_end(data, length)
+    local at = length + 1
+    if data[at] == LF then
+        return at
     end
-    for i = 0, n - 1 do
-        local value = buffer[i].value
-        local data, at = value.data, value.len + 1
-        if data[at] ~= LF then
-            while data[at] == SPACE or data[at] == TAB do
-                at = at + 1
-            end
-            if data[at] ~= CR or data[at + 1] ~= LF then
-                return true
-            end
-            at = at + 1
-        end
-        if i == n - 1 and (data[at + 1] ~= CR or data[at + 2] ~= LF) then
-            return true                         -- the empty line after the last field
-        end
+    while data[at] == SPACE or data[at] == TAB do
+        at = at + 1
     end
-    return false
+    return data[at] == CR and data[at + 1] == LF and at + 1 or nil
+end
+
+-- The line before the first field is the request line, the one after the last is empty.
+local function ends_well(first_name, last_value, last_length)
+    if first_name[-1] ~= LF or first_name[-2] ~= CR then
+        return false
+    end
+    local at = line_end(last_value, last_length)
+    return at ~= nil and last_value[at + 1] == CR and last_value[at + 2] == LF
 end
 
 local function has_bare_lf()
@@ -79,15 +77,36 @@ local function has_bare_lf()
     end
 end
 
-local function add(fields, name, value)
+local function repeated(fields, name, value)
     local existing = fields[name]
-    if existing == nil then
-        fields[name] = value
-    elseif type(existing) == "table" then
+    if type(existing) == "table" then
         existing[#existing + 1] = value
     else
         fields[name] = { existing, value }
     end
+end
+
+-- Values that were found clean: they repeat from request to request, and a look into a table is
+-- less than one at each byte. Clients choose them, so it is bounded in bytes and then emptied.
+local MEMO_BYTES = 1048576
+local MEMO_LONGEST = 4096
+local clean, clean_bytes = {}, 0
+
+-- Returns nil where a value may stand in a field, otherwise why not.
+local function judge_value(value, data, length)
+    if not is_plain(data, length) then
+        local problem = value_problem(value)
+        if problem then
+            return problem
+        end
+    end
+    if length <= MEMO_LONGEST then
+        if clean_bytes > MEMO_BYTES then
+            clean, clean_bytes = {}, 0
+        end
+        clean[value], clean_bytes = true, clean_bytes + length + 64
+    end
+    return nil
 end
 
 -- Looks at the fields that say something about others.
@@ -126,16 +145,16 @@ function _M.read(http1)
         return {}, nil
     end
     C.ngx_http_lua_ffi_req_get_headers(request, buffer, n, 1)
-    local fields, drop = new_tab(0, n), nil
+    local fields, drop, suspect = new_tab(0, n), nil, false
     for i = 0, n - 1 do
         local element = buffer[i]
-        local key, data = element.key, element.value
-        local name = judge_name(ffi_str(key.data, key.len))
-        local value = ffi_str(data.data, data.len)
+        local data, length = element.value.data, element.value.len
+        local name = judge_name(ffi_str(element.key.data, element.key.len))
+        local value = ffi_str(data, length)
         if name.refuse then
             return nil, nil, 400, "a header name with characters that no name has"
-        elseif not is_plain(data.data, data.len) then
-            local problem = value_problem(value)
+        elseif not clean[value] then
+            local problem = judge_value(value, data, length)
             if problem then
                 return nil, nil, 400, problem .. " of " .. name.lower
             end
@@ -144,10 +163,22 @@ function _M.read(http1)
             drop = drop or {}
             drop[#drop + 1] = name.lower
         end
-        add(fields, name.lower, value)
+        if data[length + 1] ~= LF and http1 and not line_end(data, length) then
+            suspect = true
+        end
+        if fields[name.lower] == nil then
+            fields[name.lower] = value
+        else
+            repeated(fields, name.lower, value)
+        end
     end
-    if http1 and is_suspect(n) and has_bare_lf() then
-        return nil, nil, 400, "a bare LF in the header"
+    if http1 then
+        local last = buffer[n - 1].value
+        if (suspect or not ends_well(buffer[0].key.data, last.data, last.len))
+            and has_bare_lf()
+        then
+            return nil, nil, 400, "a bare LF in the header"
+        end
     end
     local reason
     drop, reason = judge_together(fields, drop)

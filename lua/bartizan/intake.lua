@@ -91,6 +91,7 @@ local function new_request(listener)
         path = nil,             -- canonical; nil as long as the target was not read
         query = nil,
         forward = nil,
+        forwarded = false,
         host = nil,
         headers = nil,
         drop = nil,             -- names of header fields not to forward
@@ -115,6 +116,51 @@ local function refuse(request, status, code, reason)
     return "close"
 end
 
+-- Hosts and request lines that were read before: most are, again and again. Clients choose them,
+-- so what is remembered is bounded, and emptied when it has grown to that.
+local MEMO_BOUND = 4096
+local MEMO_LONGEST = 1024
+local hosts, host_count = {}, 0
+local targets, target_count = {}, 0
+
+local function known_host(field)
+    local host = hosts[field]
+    if host == nil then
+        host = read_host(field) or false
+        if host_count >= MEMO_BOUND then
+            hosts, host_count = {}, 0
+        end
+        hosts[field], host_count = host, host_count + 1
+    end
+    return host
+end
+
+local function known_target(line)
+    local read = targets[line]
+    if read then
+        return read
+    end
+    local status, code, reason
+    read, status, code, reason = parse(line)
+    if read and #line <= MEMO_LONGEST then
+        if target_count >= MEMO_BOUND then
+            targets, target_count = {}, 0
+        end
+        targets[line], target_count = read, target_count + 1
+    end
+    return read, status, code, reason
+end
+
+-- The route of a target. The last answer is kept beside the target, for the host it was for.
+local function known_route(read, host)
+    if read.host == host then
+        return read.route, read.allow
+    end
+    local route, allow = match(routes, host, read.key, read.method)
+    read.host, read.route, read.allow = host, route, allow
+    return route, allow
+end
+
 local function read_authority(request, authority)
     local field = request.headers["host"]
     if not field then
@@ -122,7 +168,7 @@ local function read_authority(request, authority)
         request.host = default_host
         return nil
     end
-    local host = type(field) == "string" and read_host(field)
+    local host = type(field) == "string" and known_host(field)
     if not host then
         return refuse(request, 400, "bad_request", "a Host that is no host name or address")
     elseif authority and lower(authority) ~= lower(field) then
@@ -132,11 +178,8 @@ local function read_authority(request, authority)
     return nil
 end
 
-local function no_route(request, path, method)
-    local route, allow = match(routes, request.host, path, method)
-    if route then
-        return route
-    elseif allow then
+local function no_route(request, allow)
+    if allow then
         request.refusal = {
             status = 405, code = "method_not_allowed", headers = { Allow = allow },
             reason = "the path is served, but not with this method",
@@ -144,23 +187,22 @@ local function no_route(request, path, method)
     else
         request.refusal = { status = 404, code = "no_route", reason = "no route covers the path" }
     end
-    return nil
+    return "edge"
 end
 
-local function find_route(request, key)
-    local method = request.method
+local function find_route(request, read)
     local given = request.headers
-    if is_preflight(method, given) then
-        local wanted = match(routes, request.host, key, given["access-control-request-method"])
+    if is_preflight(read.method, given) then
+        local wanted = match(routes, request.host, read.key, given["access-control-request-method"])
         if wanted and wanted.cors then
             request.route, request.answer = wanted, "preflight"
             cors.apply(wanted.cors, given)
             return "edge"
         end
     end
-    local route = no_route(request, key, method)
+    local route, allow = known_route(read, request.host)
     if not route then
-        return "edge"
+        return no_route(request, allow)
     end
     request.route = route
     if route.cors then
@@ -205,7 +247,7 @@ end
 -- @return table, string: the request, and its class
 function _M.read(listener)
     local request = new_request(listener)
-    local read, status, code, reason = parse(request.line)
+    local read, status, code, reason = known_target(request.line)
     if not read then
         return request, refuse(request, status, code, reason)
     end
@@ -218,9 +260,11 @@ function _M.read(listener)
         return request, refuse(request, status, status == 431 and "header_too_large"
                                or "bad_request", reason)
     end
-    return request, read_authority(request, read.authority)
-        or reserved(request)
-        or find_route(request, read.key)
+    local class = read_authority(request, read.authority)
+    if class then
+        return request, class
+    end
+    return request, reserved(request) or find_route(request, read)
 end
 
 --- Where a request on the listener that only redirects belongs: the public origin, or the same for

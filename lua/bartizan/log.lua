@@ -80,6 +80,21 @@ local function write_audit(request, target)
     var.bartizan_audit = audit.lines(request)
 end
 
+-- The longer way to write a line: the request ended here, or its target must not be shown raw.
+local function show(request, target)
+    var.bartizan_ended = "1"
+    var.bartizan_method = request.method or "-"
+    if request.host then
+        var.bartizan_read = "1"
+    end
+    if target then
+        var.bartizan_shown = target
+    end
+    if request.verdict then
+        var.bartizan_verdict = request.verdict
+    end
+end
+
 --- Ends a request.
 -- @param request table
 -- @param status number: what nginx logs
@@ -95,12 +110,8 @@ function _M.run(request, status)
         var.bartizan_decided = format("%d", request.decided)
     end
     local target = shown(request)
-    if target then
-        var.bartizan_shown = target
-    end
-    if request.verdict then
-        var.bartizan_verdict = request.verdict
-        var.bartizan_method = request.method or ""
+    if target or request.verdict or not request.forwarded then
+        show(request, target)
     end
     if request.events then
         write_audit(request, target)

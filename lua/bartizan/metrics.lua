@@ -8,6 +8,7 @@
 local ffi = require("ffi")
 
 local ffi_fill = ffi.fill
+local floor = math.floor
 local ipairs = ipairs
 local pairs = pairs
 
@@ -24,6 +25,20 @@ local _M = {
 }
 
 local BOUNDS = _M.BOUNDS
+
+-- The bucket of each number of milliseconds: nginx's clock has no finer ones.
+local LAST_BOUND = BOUNDS[#BOUNDS] * 1000
+local bucket_of = ffi.new("uint8_t[?]", LAST_BOUND + 1)
+do
+    local bucket = 0
+    for milliseconds = 0, LAST_BOUND do
+        if milliseconds > BOUNDS[bucket + 1] * 1000 then
+            bucket = bucket + 1
+        end
+        bucket_of[milliseconds] = bucket
+    end
+end
+
 -- A slot: six classes, the buckets, the bucket +Inf, the sum of seconds.
 local FIRST_BUCKET = 6
 local WIDTH = FIRST_BUCKET + #BOUNDS + 2
@@ -73,13 +88,9 @@ function _M.request(route, status, seconds)
     end
     counts[base + class] = counts[base + class] + 1
     counts[base + SUM] = counts[base + SUM] + seconds
+    local milliseconds = floor(seconds * 1000 + 0.5)
     local bucket = base + FIRST_BUCKET
-    for i = 1, #BOUNDS do
-        if seconds <= BOUNDS[i] then
-            break
-        end
-        bucket = bucket + 1
-    end
+        + (milliseconds <= LAST_BOUND and bucket_of[milliseconds] or #BOUNDS)
     counts[bucket] = counts[bucket] + 1
 end
 
