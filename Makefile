@@ -30,9 +30,9 @@ run: setup ## Start token service, example service and gateway in the foreground
 token: ## Print an access token for the demo client, nothing else
 	@$(BIN)/tokendealer token --url https://localhost:8443 --ca var/tls/ca.pem
 
-# Two processes for two cores; what shares a gateway or a clock is kept together by its xdist_group.
+# Two processes for two cores; the tests of one file share its fixtures, so they stay together.
 test: setup ## Run every test: unit, functional, integration, end to end
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup ## Run every check that reads the sources, the rendered nginx.conf and the dependencies
 	@$(BIN)/python -m tests.lint
