@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -20,6 +20,7 @@ from h2.events import (
     StreamEnded,
     StreamReset,
 )
+from hpack import Encoder
 
 Fields = Iterable[tuple[bytes, bytes]]
 
@@ -60,6 +61,13 @@ def request(path: str = "/", method: str = "GET", authority: str = "localhost") 
     ]
 
 
+class _PlainEncoder(Encoder):
+    """Huffman codes would take this library minutes for a field of a megabyte."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:  # noqa: ARG002
+        return super().encode(headers, huffman=False)
+
+
 class Connection:
     """One HTTP/2 connection to a TLS listener; use it in a `with`.
 
@@ -87,6 +95,7 @@ class Connection:
                 split_outbound_cookies=False,
             )
         )
+        self._h2.encoder = _PlainEncoder()
         self._answers: defaultdict[int, Answer] = defaultdict(Answer)
         self.ended = False
         self._h2.initiate_connection()
