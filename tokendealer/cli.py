@@ -91,7 +91,7 @@ def init(
 
 
 @app.command()
-def serve(  # noqa: PLR0913, PLR0917  each is an option
+def serve(
     host: Annotated[
         str, typer.Option(envvar="TOKENDEALER_HOST", help="The address to listen on.")
     ] = settings.DEFAULT_HOST,

@@ -37,6 +37,11 @@ class TokenServiceRequest(Request):
     """A request that has a name for the log."""
 
     @cached_property
+    def content_length(self) -> int | None:
+        """The Content-Length header, which Quart and the connection both ask for."""
+        return super().content_length
+
+    @cached_property
     def request_id(self) -> str:
         """The gateway's X-Request-Id, or one made here if it is absent or could upset a log."""
         given = self.headers.get("X-Request-Id", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, cast
 
 import structlog
@@ -21,7 +20,7 @@ from tokendealer.openapi import (
     TokenRequest,
     VerifyRequest,
 )
-from tokendealer.replies import json_reply, not_modified, public_reply
+from tokendealer.replies import json_reply, not_modified, public_reply, to_json
 from tokendealer.rfc6749 import token_endpoint
 from tokendealer.rfc6749.form import Form, read_form
 from tokendealer.rfc7517 import MAX_AGE, MEDIA_TYPE
@@ -49,7 +48,7 @@ def add_views(app: Quart, service: Service) -> None:
     """Add the endpoints of a service to an application."""
     log: Any = structlog.get_logger("tokendealer").bind()
     etag = f'"{service.jwk_set.etag}"'
-    document = json.dumps(metadata(service.settings.issuer), separators=(",", ":")).encode()
+    document = to_json(metadata(service.settings.issuer)).encode()
 
     @app.route(OAUTH_PATH, methods=["POST"], provide_automatic_options=False)
     @document_request(TokenRequest, source=DataSource.FORM)
