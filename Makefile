@@ -22,7 +22,7 @@ $(VENV)/.installed: requirements/development.txt openresty/debian-packages.txt p
 	@touch $@
 
 run: setup ## Start token service, example service and gateway in the foreground (Ctrl-C stops all)
-	@$(BIN)/bartizan check gateway.yaml --ports-free
+	@$(BIN)/bartizan check gateway.yaml --ports-free --also 5100 --also 5200
 	@$(BIN)/tokendealer init --demo
 	@$(BIN)/upstream init
 	@PYTHONUNBUFFERED=1 exec $(BIN)/honcho start

@@ -4,9 +4,10 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from bartizan.policy import Policy
@@ -22,16 +23,20 @@ class Holder:
     name: str
 
 
-def busy(policy: Policy, ours: Callable[[int], bool] | None = None) -> Iterator[str]:
+def busy(
+    policy: Policy, ours: Callable[[int], bool] | None = None, *, also: Iterable[int] = ()
+) -> Iterator[str]:
     """Yield a sentence for each address of a policy that can't be listened on.
 
     Args:
         policy: names the addresses.
+        also: further ports of 127.0.0.1, for what is started beside the gateway.
         ours: says of a process whether it is part of the gateway that is reloaded, and so may hold them.
             A holder that this user may not see is taken for ours then.
     """
     seen: set[tuple[str, int]] = set()
-    for name, host, port in _addresses(policy):
+    beside = (("", "127.0.0.1", port) for port in also)
+    for name, host, port in chain(_addresses(policy), beside):
         problem = _problem(host, port)
         if problem is None:
             continue
@@ -67,7 +72,7 @@ def _problem(host: str, port: int) -> int | None:
 
 
 def _sentence(name: str, host: str, port: int, problem: int, holders: tuple[Holder, ...]) -> str:
-    where = f"port {port} (listen.{name})"
+    where = f"port {port} (listen.{name})" if name else f"port {port}"
     if problem == errno.EADDRINUSE:
         # A server and its workers hold it together: the eldest of a name is the one to stop.
         eldest = {holder.name: holder for holder in reversed(holders)}

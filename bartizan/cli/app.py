@@ -83,6 +83,12 @@ def check(
         bool,
         typer.Option("--ports-free", help="Also fail if a port can't be listened on, and say who holds it."),
     ] = False,
+    also: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--also", metavar="PORT", help="With --ports-free: another port that will be needed here."
+        ),
+    ] = None,
 ) -> None:
     """Judge a policy: its own sense and safety, then what nginx says to it.
 
@@ -95,7 +101,7 @@ def check(
         prepare_folders(layout)
         prepare_certificate(judged, layout)
         new_generation(judged, layout)
-    problems = list(busy(judged)) if ports_free else []
+    problems = list(busy(judged, also=also or ())) if ports_free else []
     warn(path, doubts)
     for sentence in problems:
         complain(sentence)

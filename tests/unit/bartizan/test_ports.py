@@ -67,3 +67,11 @@ def test_an_address_of_another_machine(ports: dict[str, int]) -> None:
 
 def test_nobody_holds_a_free_port() -> None:
     assert find_holders(free_port()) == ()
+
+
+def test_what_is_started_beside_the_gateway_is_asked_for_too(ports: dict[str, int]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (said,) = busy(policy(**ports), also=[port])
+        assert said.startswith(f"port {port} is taken by {NAME}")
+    assert list(busy(policy(**ports), also=[port])) == []
