@@ -123,7 +123,7 @@ def test_certificate_says_whom_to_trust(command: Command, tmp_path: Path) -> Non
 
 
 def test_taken_ports_are_all_told(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "busy", lambda _, also: iter(["port 1 is taken", "port 2 is taken"]))
+    monkeypatch.setattr(cli, "busy", lambda *_, **__: iter(["port 1 is taken", "port 2 is taken"]))
     monkeypatch.setattr(cli, "new_generation", lambda *_: tmp_path)
     assert command("check", ROOT / "gateway.yaml")[0] == 0
     code, out, err = command("check", ROOT / "gateway.yaml", "--ports-free")
