@@ -109,6 +109,18 @@ local function judge_value(value, data, length)
     return nil
 end
 
+-- What nginx lets through that no field of the protocol's version may be. A line without a colon it
+-- takes for a field without a value, whose value then begins where the name ends.
+local function judge_form(http1, name, element)
+    if name.refuse then
+        return "a header name with characters that no name has"
+    elseif http1 then
+        return element.value.data == element.key.data + element.key.len
+            and "a header line without a colon" or nil
+    end
+    return name.http1_only and name.lower .. " over HTTP/2" or nil
+end
+
 -- Looks at the fields that say something about others.
 local function judge_together(fields, drop)
     local connection = fields["connection"]
@@ -151,10 +163,11 @@ function _M.read(http1)
         local data, length = element.value.data, element.value.len
         local name = judge_name(ffi_str(element.key.data, element.key.len))
         local value = ffi_str(data, length)
-        if name.refuse then
-            return nil, nil, 400, "a header name with characters that no name has"
+        local problem = judge_form(http1, name, element)
+        if problem then
+            return nil, nil, 400, problem
         elseif not clean[value] then
-            local problem = judge_value(value, data, length)
+            problem = judge_value(value, data, length)
             if problem then
                 return nil, nil, 400, problem .. " of " .. name.lower
             end

@@ -8,7 +8,8 @@
 -- what nginx does not see: other spellings, names that are only dropped, and what the client named
 -- in Connection.
 --
---     local name = headers.name("X_Real_IP")   {lower = "x_real_ip", refuse = false, drop = true}
+--     local name = headers.name("X_Real_IP")   {lower = "x_real_ip", refuse = false, drop = true,
+--                                               http1_only = false}
 --     headers.value_problem(value)             nil, or why no field may hold the value
 --     headers.connection(value, drop)          what Connection lists is dropped as well
 
@@ -75,6 +76,16 @@ local PROTECTED = {
     ["x-rewrite-url"] = false,
 }
 
+-- Of one HTTP/1 connection: RFC 9113 section 8.2.2 has a request malformed that brings one over
+-- HTTP/2. nginx would take it, and an Upgrade would leave it with a stream that it can't switch.
+local HTTP1_ONLY = {
+    ["connection"] = true,
+    ["keep-alive"] = true,
+    ["proxy-connection"] = true,
+    ["transfer-encoding"] = true,
+    ["upgrade"] = true,
+}
+
 -- Protected whatever follows.
 local PROTECTED_PREFIXES = { "client-cert", "x-forwarded-" }
 
@@ -124,7 +135,7 @@ end
 
 --- Judges a name.
 -- @param name string: as the client spelled it
--- @return table: {lower, refuse, drop}, shared by all requests: not to be changed
+-- @return table: {lower, refuse, drop, http1_only}, shared by all requests: not to be changed
 function _M.name(name)
     local known = memo[name]
     if known then
@@ -136,6 +147,7 @@ function _M.name(name)
         -- RFC 9110 section 5.6.2: token. nginx lets more through, for nothing to be dropped unseen.
         refuse = not find(name, "^[%w!#$%%&'*+.^_`|~-]+$"),
         drop = must_drop(lowered),
+        http1_only = HTTP1_ONLY[lowered] or false,
     }
     if memo_count >= MEMO_BOUND then
         memo, memo_count = {}, 0
