@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bartizan.policy import ResolvedRoute
+from bartizan.policy import Concurrency, Rate, ResolvedRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +14,32 @@ class RouteClass:
         upstream: the name of the upstream, which brings time-outs and TLS settings.
         body: the body cap in bytes.
         cors: whether the gateway speaks for the upstream to pages of other origins.
+        waits: whether a guard may make a request wait, which it can do in nginx's access phase only.
     """
 
     upstream: str
     body: int
     cors: bool
+    waits: bool
 
 
 def class_of(route: ResolvedRoute) -> RouteClass:
     """Return the class of a route."""
-    return RouteClass(upstream=route.upstream, body=route.body, cors=route.cors is not None)
+    return RouteClass(
+        upstream=route.upstream, body=route.body, cors=route.cors is not None, waits=waits(route)
+    )
+
+
+def waits(route: ResolvedRoute) -> bool:
+    """Return whether a guard of a route may make a request wait. In observe mode none does."""
+    return any(
+        guard.mode == "enforce"
+        and (
+            (isinstance(guard.settings, Rate) and guard.settings.excess == "delay")
+            or (isinstance(guard.settings, Concurrency) and guard.settings.wait > 0)
+        )
+        for guard in route.plan
+    )
 
 
 def classify(routes: Iterable[ResolvedRoute]) -> dict[RouteClass, str]:

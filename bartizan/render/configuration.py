@@ -75,6 +75,7 @@ def _context(
                 "name": f"c{number}",
                 "body": found.body,
                 "cors": found.cors,
+                "waits": found.waits,
                 "upstream": upstreams[found.upstream],
             }
             for number, found in enumerate(classes, 1)

@@ -10,7 +10,7 @@ from cryptography import x509
 from bartizan.layout import Layout
 from bartizan.policy import Addresses, Auth, Concurrency, Cors, Guard, Issuer, Policy, Rate, ResolvedRoute
 from bartizan.ranges import RangesError, compile_ranges
-from bartizan.render.classes import RouteClass, class_of
+from bartizan.render.classes import RouteClass, class_of, waits
 from bartizan.render.writing import RenderError
 
 # settings.lua has the same number: an edge never reads what another release wrote.
@@ -38,6 +38,12 @@ def settings(
         "generation": generation_dir.name,
         "origin": policy.public_origin,
         "http_redirect": http is not None and http.redirect,
+        "ports": {
+            name: listener.port
+            for name, listener in (("https", policy.listen.https), ("http", http))
+            if listener is not None
+        },
+        "trusts_proxies": bool(policy.trusted_proxies),
         "fetch_socket": str(layout.fetch_socket),
         "certificate": _certificate(policy, layout),
         "issuers": {name: _issuer(name, issuer, layout) for name, issuer in policy.issuers.items()},
@@ -113,6 +119,7 @@ def _route(route: ResolvedRoute, policy: Policy, plans: _Plans, name: str) -> di
         "path": route.path,
         "methods": list(route.methods),
         "class": name,
+        "waits": waits(route),
         "upstream": route.upstream,
         "scheme": policy.upstreams[route.upstream].scheme,
         "plan": plans.number(route.plan),

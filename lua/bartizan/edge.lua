@@ -3,6 +3,7 @@
 local access = require("bartizan.access")
 local audit = require("bartizan.audit")
 local cors = require("bartizan.cors")
+local forward = require("bartizan.forward")
 local intake = require("bartizan.intake")
 local log = require("bartizan.log")
 local metrics = require("bartizan.metrics")
@@ -21,7 +22,6 @@ local pairs = pairs
 local require = require
 
 local ngx = ngx
-local clear_header = ngx.req.clear_header
 local is_internal = ngx.req.is_internal
 local var = ngx.var
 
@@ -70,6 +70,7 @@ function _M.init(path)
         route.cors = route.cors and cors.new(route.cors)
     end
     intake.init(loaded)
+    forward.init(loaded)
     worker.init(loaded, shared)
     operator.init(loaded, shared)
 end
@@ -92,7 +93,17 @@ function _M.stop_worker()
     worker.stop()
 end
 
+-- What the guards said of the RateLimit headers.
+local function announce(request)
+    if request.ratelimit then
+        var.bartizan_ratelimit = request.ratelimit
+        var.bartizan_ratelimit_policy = request.ratelimit_policy
+    end
+end
+
 --- set_by_lua in a public server: the class of the request, which names its location.
+-- A route whose guards never make a request wait is walked through here: the access phase would
+-- cost a coroutine more.
 -- @param listener string: https or http
 function _M.route(listener)
     if is_internal() then
@@ -100,32 +111,29 @@ function _M.route(listener)
     end
     local request, class = intake.read(listener)
     requests.put(request)
+    local route = request.route
+    if not route or request.answer or route.waits then
+        return class
+    end
+    local verdict = access.walk(request)
+    announce(request)
+    if verdict then
+        request.refusal = verdict
+        return "edge"
+    end
+    forward.run(request)
     return class
 end
 
---- access_by_lua in the location of a route's class.
+--- access_by_lua in the location of a class whose guards may make a request wait.
 function _M.access()
     local request = requests.get()
     local verdict = access.walk(request)
-    if request.ratelimit then
-        var.bartizan_ratelimit = request.ratelimit
-        var.bartizan_ratelimit_policy = request.ratelimit_policy
-    end
+    announce(request)
     if verdict then
         return reply.refuse(request, verdict)
     end
-    local drop = request.drop
-    if drop then
-        for i = 1, #drop do
-            clear_header(drop[i])
-        end
-    end
-    request.forwarded = true
-    var.bartizan_target = request.forward
-    if request.client then
-        var.bartizan_client = request.client
-        var.bartizan_scopes = request.scopes
-    end
+    forward.run(request)
 end
 
 local answers = {}
@@ -153,10 +161,8 @@ end
 --- access_by_lua in the locations `edge` and `close`: what is answered here.
 function _M.answer()
     local request = requests.get()
-    local verdict = request.refusal
-    if verdict then
-        audit.decision(request, "refused", "edge", "enforce", verdict, verdict.reason)
-        return reply.refuse(request, verdict)
+    if request.refusal then
+        return reply.refuse(request, request.refusal)
     end
     return answers[request.answer](request)
 end

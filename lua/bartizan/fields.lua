@@ -137,6 +137,7 @@ local function judge_together(fields, drop)
         drop = drop or {}
         drop[#drop + 1] = "traceparent"
         drop[#drop + 1] = "tracestate"
+        fields["traceparent"] = nil
     end
     return drop
 end

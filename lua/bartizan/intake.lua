@@ -5,6 +5,7 @@
 -- redirect, health); `close` does so and closes the connection; `acme` serves certbot's
 -- challenges; `refused` is for nginx's own refusals.
 
+local audit = require("bartizan.audit")
 local cors = require("bartizan.cors")
 local fields = require("bartizan.fields")
 local headers = require("bartizan.headers")
@@ -35,6 +36,13 @@ local _M = {}
 
 local HEALTH = "/healthz"
 local ACME = "/.well-known/acme-challenge/"
+
+local NO_ROUTE = { status = 404, code = "no_route", reason = "no route covers the path" }
+local NO_CHALLENGE = { status = 404, code = "no_route", reason = "no such challenge" }
+local HEALTH_METHOD = {
+    status = 405, code = "method_not_allowed", headers = { Allow = "GET, HEAD" },
+    reason = "the health check is read with GET",
+}
 
 local routes                    -- the router
 local default_host              -- the host of the public origin
@@ -97,7 +105,7 @@ local function new_request(listener)
         drop = nil,             -- names of header fields not to forward
         route = nil,
         answer = nil,           -- what the class `edge` answers, where it is no refusal
-        refusal = nil,          -- the verdict by which the edge refuses
+        refusal = nil,          -- the verdict that the class `edge` answers with
         passed = 0,             -- which guards have passed: access.lua
         client = nil,
         scopes = nil,
@@ -109,10 +117,15 @@ local function new_request(listener)
     }
 end
 
+local function refuse_with(request, verdict)
+    request.refusal = verdict
+    audit.decision(request, "refused", "edge", "enforce", verdict, verdict.reason)
+end
+
 -- Where the bytes themselves were wrong, what follows on the connection can't be trusted either:
 -- `close` ends it.
 local function refuse(request, status, code, reason)
-    request.refusal = { status = status, code = code, reason = reason }
+    refuse_with(request, { status = status, code = code, reason = reason })
     return "close"
 end
 
@@ -180,12 +193,12 @@ end
 
 local function no_route(request, allow)
     if allow then
-        request.refusal = {
+        refuse_with(request, {
             status = 405, code = "method_not_allowed", headers = { Allow = allow },
             reason = "the path is served, but not with this method",
-        }
+        })
     else
-        request.refusal = { status = 404, code = "no_route", reason = "no route covers the path" }
+        refuse_with(request, NO_ROUTE)
     end
     return "edge"
 end
@@ -218,10 +231,7 @@ local function reserved(request)
             request.answer = "health"
             return "edge"
         end
-        request.refusal = {
-            status = 405, code = "method_not_allowed", headers = { Allow = "GET, HEAD" },
-            reason = "the health check is read with GET",
-        }
+        refuse_with(request, HEALTH_METHOD)
         return "edge"
     end
     if request.listener == "http" and sub(path, 1, #ACME) == ACME then
@@ -232,7 +242,7 @@ local function reserved(request)
             var.bartizan_target = token
             return "acme"
         end
-        request.refusal = { status = 404, code = "no_route", reason = "no such challenge" }
+        refuse_with(request, NO_CHALLENGE)
         return "edge"
     end
     if redirects[request.listener] then
