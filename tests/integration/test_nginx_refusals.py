@@ -1,0 +1,355 @@
+"""What nginx refuses by itself, before any guard is asked, is answered and logged like our own refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from bartizan.layout import work_folder
+from tests.support.backend import Backend, Response
+from tests.support.gateway import Gateway
+from tests.support.http2 import Connection, request
+from tests.support.ports import free_port
+from tests.support.raw import exchange, status_of
+from tests.support.refusals import (
+    Outcome,
+    Wire,
+    assert_logged_once,
+    assert_passed,
+    assert_refused,
+    assert_says_no_more_than_it_should,
+    load,
+    policy,
+    text,
+)
+
+HTTP1 = load("wire_nginx.yaml")
+HTTP2 = load("wire_http2.yaml")
+RESET = {name: case for name, case in HTTP2.items() if "status" not in case}
+ANSWERED = {name: case for name, case in HTTP2.items() if "status" in case}
+assert len(HTTP1) >= 50
+assert len(RESET) >= 18
+assert len(ANSWERED) >= 40
+
+# nginx says at its level "error" what clients did wrong with a body.
+CLIENTS_FAULT = r"client (intended to send too large|sent invalid chunked) "
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    with Backend() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(backend: Backend) -> Iterator[Gateway]:
+    with Gateway(policy(backend)) as running:
+        running.expect_error(CLIENTS_FAULT)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def wire(gateway: Gateway, backend: Backend) -> Wire:
+    return Wire(gateway, backend)
+
+
+# --- Over HTTP/1 -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outcomes(wire: Wire) -> dict[str, Outcome]:
+    """What came of every case, and of every case put right."""
+    sent = {}
+    for name, case in HTTP1.items():
+        sent[name] = wire.http1(text(case["head"], case.get("body", "")))
+        sent[f"passes: {name}"] = wire.http1(text(case["passes"]["head"], case["passes"].get("body", "")))
+    return wire.with_events(sent)
+
+
+@pytest.mark.parametrize("name", HTTP1)
+def test_it_is_refused(outcomes: dict[str, Outcome], name: str) -> None:
+    case, outcome = HTTP1[name], outcomes[name]
+    problem = assert_refused(outcome, status=case["status"], code=case["code"])
+    assert ("connection", "close") in outcome.fields
+    # What was not read as a target is not shown as one.
+    assert problem.get("instance") in {None, case["head"][0].split(" ")[1]}
+    if case["status"] == 405:  # RFC 9110 section 15.5.6: Allow must be there
+        allowed = dict(outcome.fields)["allow"].split(", ")
+        assert allowed == ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]
+
+
+@pytest.mark.parametrize("name", HTTP1)
+def test_put_right_it_passes(outcomes: dict[str, Outcome], name: str) -> None:
+    assert_passed(outcomes[f"passes: {name}"])
+
+
+# --- Over HTTP/2 -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def http2_outcomes(wire: Wire) -> dict[str, Outcome]:
+    """What came of every case, and of every case put right."""
+    sent = {}
+    for name, case in HTTP2.items():
+        sent[name] = wire.http2(case)
+        sent[f"passes: {name}"] = wire.http2(case["passes"])
+    return wire.with_events(sent)
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_it_is_refused_over_http2(http2_outcomes: dict[str, Outcome], name: str) -> None:
+    outcome = http2_outcomes[name]
+    assert_refused(outcome, status=ANSWERED[name]["status"], code=ANSWERED[name]["code"])
+    assert not outcome.reset
+
+
+@pytest.mark.parametrize("name", RESET)
+def test_its_stream_is_reset_and_that_is_logged(http2_outcomes: dict[str, Outcome], name: str) -> None:
+    outcome = http2_outcomes[name]
+    assert outcome.reset
+    assert (outcome.status, outcome.forwarded, outcome.body) == (None, (), b"")
+    assert_logged_once(outcome, status=0, code="stream_reset", decision="aborted")
+
+
+@pytest.mark.parametrize("name", HTTP2)
+def test_put_right_it_passes_over_http2(http2_outcomes: dict[str, Outcome], name: str) -> None:
+    assert_passed(http2_outcomes[f"passes: {name}"])
+
+
+def test_a_reset_stream_leaves_the_others_alone(gateway: Gateway, wire: Wire) -> None:
+    with Connection(wire.port, gateway.context()) as connection:
+        good = connection.send(request("/good", "POST"), end=False)
+        bad = connection.send([*request("/bad"), (b"X-Capital", b"a")])
+        assert connection.await_answer(bad).reset is not None
+        connection.send_body(good, b"still here")
+        assert connection.await_answer(good).status == 200
+
+
+# --- Every status of nginx's own ---------------------------------------------------------------------------
+# 411, 415, 416, 421, and 495 and 496 (client certificates) can't be provoked in this configuration; 408 is in
+# test_bad_input.py.
+
+
+def logged(wire: Wire, outcome: Outcome) -> Outcome:
+    return wire.with_events({"": outcome})[""]
+
+
+def test_400_for_plain_http_on_the_tls_port(wire: Wire) -> None:
+    """Nginx's 497."""
+    outcome = logged(wire, wire.http1(text(["GET /a HTTP/1.1", "Host: localhost"]), tls=False))
+    problem = assert_refused(outcome, status=400, code="plain_http")
+    assert "HTTPS" in problem["detail"]
+    assert "strict-transport-security" not in dict(outcome.fields)
+
+
+def test_refusals_over_tls_carry_hsts(wire: Wire) -> None:
+    outcome = wire.http1(text(["GET /a HTTP/2.0", "Host: localhost"]))
+    assert dict(outcome.fields)["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("listener", ["https", "http"])
+def test_both_listeners_refuse_alike(gateway: Gateway, listener: str) -> None:
+    """On the one that only redirects, too."""
+    answer = gateway.raw(text(["GET /a HTTP/1.1", "Host: localhost", "Host: b"]), tls=listener == "https")
+    assert status_of(answer) == 400
+    assert b"application/problem+json" in answer
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+    assert b'"code":"bad_request"' in answer
+
+
+def test_405_allow_names_what_the_path_is_served_for(backend: Backend) -> None:
+    rules = policy(backend)
+    rules["routes"] = [{"prefix": "/a", "methods": ["GET"], "upstream": "data", "auth": "none"}]
+    with Gateway(rules) as gateway:
+        wire = Wire(gateway, backend)
+        # nginx sends no empty field, as Allow would be where nothing is served.
+        expected = {"/a/b": "GET, HEAD", "/other": ""}
+        sent = {path: wire.http1(text([f"TRACE {path} HTTP/1.1", "Host: localhost"])) for path in expected}
+        for path, outcome in wire.with_events(sent).items():
+            assert_refused(outcome, status=405, code="method_not_allowed")
+            assert dict(outcome.fields).get("allow", "") == expected[path]
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_413_for_a_body_over_the_cap(wire: Wire, version: str) -> None:
+    size = 65537
+    if version == "HTTP/2":
+        fields = [["content-length", str(size)]]
+        outcome = wire.http2({"set": {":method": "POST"}, "add": fields, "body": "b" * size})
+    else:
+        head = ["POST /a HTTP/1.1", "Host: localhost", f"Content-Length: {size}"]
+        outcome = wire.http1(text(head, "b" * size))
+    problem = assert_refused(logged(wire, outcome), status=413, code="body_too_large")
+    assert problem["instance"] == "/a"
+
+
+def test_413_before_a_body_that_waits_for_100(wire: Wire) -> None:
+    """RFC 9110 section 10.1.1: the client is told before it sends the body."""
+    head = ["POST /a HTTP/1.1", "Host: localhost", "Expect: 100-continue", "Content-Length: 70000"]
+    assert_refused(logged(wire, wire.http1(text(head))), status=413, code="body_too_large")
+
+
+def test_a_body_that_waits_for_100_is_asked_for(gateway: Gateway) -> None:
+    head = ["POST /a HTTP/1.1", "Host: localhost", "Expect: 100-continue", "Content-Length: 2"]
+    answer = gateway.raw(text(head, "ab"))
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+def test_414_for_a_request_line_over_the_buffer(wire: Wire) -> None:
+    long = logged(wire, wire.http1(text([f"GET /{'a' * 17000} HTTP/1.1", "Host: localhost"])))
+    assert_refused(long, status=414, code="uri_too_long")
+    assert len(long.audit[0]["path"]) <= 4096
+    assert wire.http1(text([f"GET /{'a' * 16000} HTTP/1.1", "Host: localhost"])).status == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[f"X-A: {'a' * 17000}"], ["X-A: " + "a" * 16000] * 5, [f"X-{'a' * 17000}: b"]],
+    ids=["one field", "all fields", "a name"],
+)
+def test_431_for_a_header_over_the_buffers(wire: Wire, fields: list[str]) -> None:
+    """Nginx's 494."""
+    outcome = logged(wire, wire.http1(text(["GET /a HTTP/1.1", "Host: localhost", *fields])))
+    assert_refused(outcome, status=431, code="header_too_large")
+
+
+def test_a_token_of_8192_bytes_gets_our_answer(wire: Wire) -> None:
+    """The buffers take it, so that the token guard can say what is wrong with it (nothing guards here)."""
+    token = "a" * 8192
+    for outcome in (
+        wire.http1(text(["GET /a HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}"])),
+        wire.http2({"add": [["authorization", f"Bearer {token}"]]}),
+    ):
+        (seen,) = outcome.forwarded
+        assert seen.header("Authorization") == f"Bearer {token}"
+
+
+def test_429_for_too_many_connections_of_one_address(gateway: Gateway, wire: Wire) -> None:
+    """Nginx counts each HTTP/2 stream as a connection; these wait for their bodies."""
+    most, streams = 1000, 125
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(Connection(wire.port, gateway.context())) for _ in range(most // streams)
+        ]
+        for connection in connections:
+            for _ in range(streams):
+                connection.send(request("/held", "POST"), end=False)
+            # An answer comes after the streams before it were taken in.
+            assert connection.exchange(request("/healthz")).status in {200, 429}
+        outcome = logged(wire, wire.http1(text(["GET /a HTTP/1.1", "Host: localhost"])))
+        assert_refused(outcome, status=429, code="too_many_connections")
+        assert dict(outcome.fields)["retry-after"] == "1"
+        held = connections[0].send(request("/held", "POST"), end=False)
+        assert connections[0].await_answer(held).status == 429
+
+    def free() -> bool:
+        return wire.http1(text(["GET /a HTTP/1.1", "Host: localhost"])).status == 200
+
+    assert any(free() for _ in range(1000))
+
+
+def test_500_is_ours_too(backend: Backend) -> None:
+    """Provoked by a folder for long bodies in which workers can't write."""
+    with Gateway(policy(backend, body="1MiB")) as gateway:
+        gateway.expect_error(r"\[crit\].*temp-body.*Permission denied")
+        folder = work_folder(gateway.state) / "temp-body"
+        folder.chmod(0)
+        if os.geteuid() == 0:
+            os.chown(folder, 0, 0)
+        wire = Wire(gateway, backend)
+        head = ["POST /a HTTP/1.1", "Host: localhost", "Content-Length: 200000"]
+        outcome = logged(wire, wire.http1(text(head, "b" * 200000)))
+        assert (outcome.status, outcome.forwarded) == (500, ())
+        assert assert_says_no_more_than_it_should(outcome)["code"] == "internal_error"
+        assert_logged_once(outcome, status=500, code="internal_error", decision="failed")
+        assert wire.http1(text(head, "b" * 200000)).status == 500, "the worker goes on"
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_502_and_504_of_the_upstream(version: str) -> None:
+    def wait(connection: socket.socket) -> None:
+        connection.recv(1)  # the gateway gives up, and closes
+
+    with Backend(lambda _request: Response(takeover=wait)) as slow:
+        rules = policy(slow)
+        rules["upstreams"]["data"]["read_timeout"] = "300ms"
+        rules["upstreams"]["away"] = {"servers": [f"http://127.0.0.1:{free_port()}"]}
+        rules["routes"].append({"prefix": "/away", "methods": ["GET"], "upstream": "away", "auth": "none"})
+        with Gateway(rules) as gateway:
+            gateway.expect_error("Connection refused|upstream timed out|no live upstreams")
+            wire = Wire(gateway, slow)
+            expected = {"/slow": (504, "upstream_timeout"), "/away": (502, "upstream_unavailable")}
+            sent = {
+                path: wire.http1(text([f"GET {path} HTTP/1.1", "Host: localhost"]))
+                if version == "HTTP/1.1"
+                else wire.http2({"set": {":path": path}})
+                for path in expected
+            }
+            for path, outcome in wire.with_events(sent).items():
+                status, code = expected[path]
+                problem: dict[str, Any] = json.loads(outcome.body)
+                assert outcome.status == problem["status"] == status
+                assert (problem["code"], problem["instance"]) == (code, path)
+                assert b"nginx" not in outcome.body
+                assert_logged_once(outcome, status=status, code=code, decision="failed")
+                assert outcome.audit[0]["guard"] == "upstream"
+                assert outcome.audit[0]["route"]
+
+
+def test_an_upstreams_own_errors_pass_as_they_are(wire: Wire, backend: Backend) -> None:
+    """They are the service's answers, pages of its own included; none of them is an event."""
+    statuses = (400, 403, 404, 405, 413, 429, 500, 501, 502, 503, 504, 505)
+    given = backend.respond
+    backend.respond = lambda request: Response(
+        int(request.target[1:]), (("Content-Type", "text/html"),), b"<p>mine</p>"
+    )
+    try:
+        sent = {
+            str(status): wire.http1(text([f"GET /{status} HTTP/1.1", "Host: localhost"]))
+            for status in statuses
+        }
+    finally:
+        backend.respond = given
+    for status, outcome in wire.with_events(sent).items():
+        assert (outcome.status, outcome.body) == (int(status), b"<p>mine</p>")
+        assert outcome.audit == ()
+        line = outcome.access[0]
+        assert (line["verdict"], line["status"], line["upstream_status"]) == ("passed", int(status), status)
+
+
+# --- What is never to be seen ------------------------------------------------------------------------------
+
+
+def test_head_has_no_body(gateway: Gateway) -> None:
+    answer = gateway.raw(text(["HEAD /a HTTP/2.0", "Host: localhost"]), head_only=True)
+    assert status_of(answer) == 505
+    answer = gateway.raw(text(["HEAD //a HTTP/1.1", "Host: localhost", "Connection: close"]), head_only=True)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert (status_of(answer), body) == (400, b"")
+    assert re.search(rb"\r\nContent-Length: [1-9]", head)
+
+
+def test_the_version_of_nginx_is_not_told(outcomes: dict[str, Outcome]) -> None:
+    assert {dict(outcome.fields)["server"] for outcome in outcomes.values()} == {"nginx"}
+
+
+def test_bytes_that_are_not_http_get_an_answer_or_a_close(gateway: Gateway, backend: Backend) -> None:
+    before = len(backend.requests)
+    for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\xff" * 64 + b"\r\n\r\n", b"\0" * 16 + b"\r\n",
+                 b"SSH-2.0-x\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"EHLO a\r\n"):  # fmt: skip
+        for tls in (True, False):
+            context = gateway.context() if tls else None
+            port = int((gateway.https if tls else gateway.http).rpartition(":")[2])
+            answer = exchange(port, data + b"\r\n\r\n", tls=context)
+            assert b"<html" not in answer
+            if answer.startswith(b"HTTP/"):
+                assert 400 <= status_of(answer) < 600
+                assert status_of(answer) not in {500, 502, 503, 504}
+    assert len(backend.requests) == before
