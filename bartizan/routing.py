@@ -34,6 +34,8 @@ def canonical_path(raw: str) -> str:
         raise NotCanonicalError("an empty segment (//) in the path")
     if {".", ".."} & set(path.split("/")):
         raise NotCanonicalError("a dot segment in the path")
+    if re.search(r"/\.{1,2};|/;[^/]*/", path):
+        raise NotCanonicalError("a dot segment or an empty one, with parameters, in the path")
     return path
 
 
@@ -64,7 +66,16 @@ def match(
     Returns:
         The route and nothing; or None and the methods that the path is served for, if it is at all.
     """
-    # The most specific path decides, then the method: none falls through to a broader route's guards.
+    closest = _closest(routes, host, path)
+    # Some services take "/admin;x" for "/admin": both readings must lead to the same routes.
+    if ";" in path and _closest(routes, host, re.sub(r";[^/]*", "", path)) != closest:
+        return None, ()
+    taken = next((route for route in closest if method in route.methods), None)
+    return taken, () if taken else tuple(sorted({name for route in closest for name in route.methods}))
+
+
+def _closest(routes: tuple[ResolvedRoute, ...], host: str, path: str) -> list[ResolvedRoute]:
+    """Return the routes that share the most specific path: none falls through to a broader one's guards."""
     for for_host in (True, False):
         covering = [
             route
@@ -72,11 +83,9 @@ def match(
             if (host in route.hosts if for_host else not route.hosts) and covers(route, path)
         ]
         if covering:
-            closest = max(_closeness(route) for route in covering)
-            same = [route for route in covering if _closeness(route) == closest]
-            taken = next((route for route in same if method in route.methods), None)
-            return taken, () if taken else tuple(sorted({name for route in same for name in route.methods}))
-    return None, ()
+            best = max(_closeness(route) for route in covering)
+            return [route for route in covering if _closeness(route) == best]
+    return []
 
 
 def covers(route: ResolvedRoute, path: str) -> bool:

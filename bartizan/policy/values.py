@@ -23,8 +23,9 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # RFC 9110
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST: Final = re.compile(rf"(?:{_LABEL})(?:\.{_LABEL})*", re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-# RFC 3986 pchar without percent-encoding, and without `*`, which people write where they mean a prefix.
-_PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*", re.ASCII)
+# RFC 3986 pchar without percent-encoding, without `*`, which people write where they mean a prefix, and
+# without `;`, behind which some services see parameters.
+_PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()+,=:@/-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def read_path(value: str) -> str:
         )
     if not _PATH.fullmatch(value):
         raise ValueError(
-            "has characters that are not allowed; use letters, digits and / - . _ ~ ! $ & ' ( ) + , ; = : @"
+            "has characters that are not allowed; use letters, digits and / - . _ ~ ! $ & ' ( ) + , = : @"
         )
     segments = value.split("/")[1:]
     if "" in segments[:-1]:

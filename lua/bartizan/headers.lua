@@ -109,9 +109,10 @@ local CONNECTION_OPTIONS = {
     ["upgrade"] = true,
 }
 
--- Judgements by name. Clients choose names, so it is emptied when it has grown to its bound; what
--- honest clients send is back at once.
+-- Judgements by name. Clients choose names, so it is emptied when it has grown to its bound, and
+-- longer ones than honest clients send are judged anew; what those send is back at once.
 local MEMO_BOUND = 2048
+local MEMO_LONGEST = 64
 local memo, memo_count = {}, 0
 
 --- Folds a name: what it is called by whoever takes "-", "_" and "." for the same.
@@ -149,7 +150,9 @@ function _M.name(name)
         drop = must_drop(lowered),
         http1_only = HTTP1_ONLY[lowered] or false,
     }
-    if memo_count >= MEMO_BOUND then
+    if #name > MEMO_LONGEST then
+        return known
+    elseif memo_count >= MEMO_BOUND then
         memo, memo_count = {}, 0
     end
     memo[name], memo_count = known, memo_count + 1

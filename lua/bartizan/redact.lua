@@ -30,8 +30,10 @@ end
 -- A folded name that ends in one of these carries a secret too: user_password, csrf-token.
 local SECRET_ENDINGS = { "password", "passwd", "secret", "token", "apikey" }
 
--- What honest clients call their arguments repeats; emptied when it has grown to its bound.
+-- What honest clients call their arguments repeats; emptied when it has grown to its bound, and
+-- longer names than theirs are judged anew.
 local MEMO_BOUND = 2048
+local MEMO_LONGEST = 64
 local memo, memo_count = {}, 0
 
 local function unescape(hex)
@@ -62,7 +64,9 @@ local function is_secret(name)
     local known = memo[name]
     if known == nil then
         known = judge(name)
-        if memo_count >= MEMO_BOUND then
+        if #name > MEMO_LONGEST then
+            return known
+        elseif memo_count >= MEMO_BOUND then
             memo, memo_count = {}, 0
         end
         memo[name], memo_count = known, memo_count + 1

@@ -7,6 +7,9 @@
 -- Exact paths are one hash lookup. Prefixes are a tree of segments, walked no deeper than some
 -- route goes, so the cost is the same for 10 or 10,000 routes and for the longest path.
 --
+-- A service may take "/admin;x" for "/admin" (RFC 3986 section 3.3: parameters of a segment) or for
+-- a name of its own. Both readings must lead to the same routes; if not, no route covers the path.
+--
 -- That GET implies HEAD was settled when the policy was resolved: `methods` holds both.
 --
 --     local router = router.new(routes)          -- {hosts, match, path, methods} each
@@ -17,6 +20,7 @@ local error = error
 local find = string.find
 local format = string.format
 local gmatch = string.gmatch
+local gsub = string.gsub
 local ipairs = ipairs
 local pairs = pairs
 local sort = table.sort
@@ -127,6 +131,11 @@ local function look_up(site, path)
     end
 end
 
+local function find_entry(router, host, path)
+    local site = router.hosts[host]
+    return site and look_up(site, path) or look_up(router.any, path)
+end
+
 --- Finds the route of a request.
 -- @param router table: from new
 -- @param host string: lower case, without the port
@@ -136,9 +145,11 @@ end
 -- @return nil, string: the path is known, the method is not: the value of Allow
 -- @return nil, nil: no route covers the path
 function _M.match(router, host, path, method)
-    local site = router.hosts[host]
-    local entry = site and look_up(site, path) or look_up(router.any, path)
-    if not entry then
+    local entry = find_entry(router, host, path)
+    if not entry
+        or find(path, ";", 1, true)
+        and find_entry(router, host, (gsub(path, ";[^/]*", ""))) ~= entry
+    then
         return nil, nil
     end
     local route = entry.methods[method]

@@ -3,8 +3,9 @@
 -- Input is the request line as the client sent it (on HTTP/2 nginx composes one). The path comes
 -- out in one spelling: unreserved characters are decoded, every other percent-encoding has upper-
 -- case hex (RFC 3986 section 6.2.2), and what no path may hold raw is encoded. What two servers
--- could read differently is refused, not repaired: dot segments, empty segments, encoded slashes
--- and backslashes, control characters, bytes that are not UTF-8.
+-- could read differently is refused, not repaired: dot segments, empty segments (those that are so
+-- without their ";parameters" too), encoded slashes and backslashes, control characters, bytes that
+-- are not UTF-8.
 --
 --     local target, status, code, reason = target.parse("GET /api/users?name=a HTTP/1.1")
 --
@@ -163,6 +164,12 @@ local function read_path(raw)
         and (find(path, "/./", 1, true) or find(path, "/../", 1, true) or find(path, "/%.%.?$"))
     then
         return nil, nil, "a dot segment in the path"
+    end
+    -- RFC 3986 section 3.3: a segment may carry parameters behind ";". Servlet containers take them
+    -- away before they resolve dots, so "/..;/" climbs there; elsewhere it is a name. Encoded too:
+    -- the key has them decoded.
+    if find(key, ";", 1, true) and (find(key, "/%.%.?;") or find(key, "/;[^/]*/")) then
+        return nil, nil, "a dot segment or an empty one, with parameters, in the path"
     end
     return path, key
 end

@@ -246,6 +246,24 @@ def test_only_websocket_is_upgraded_to(gateway: Gateway, backend: Backend) -> No
     assert request.header("Connection") == "upgrade"
 
 
+@pytest.mark.parametrize("connection", [None, "keep-alive", "close", "upgraded", "x-upgrade"])
+def test_an_upgrade_that_connection_does_not_name_is_none(
+    gateway: Gateway, backend: Backend, connection: str | None
+) -> None:
+    # RFC 9110 section 7.8: then it was meant for another hop, and the client awaits no other protocol.
+    fields = [("Upgrade", "websocket")] + ([("Connection", connection)] if connection else [])
+    request = ask(gateway, backend, fields).request
+    assert request.all("Upgrade") == request.all("Connection") == []
+
+
+@pytest.mark.parametrize("connection", [["keep-alive, Upgrade"], ["UPGRADE"], ["keep-alive", "Upgrade"]])
+def test_an_upgrade_among_other_options_is_one(
+    gateway: Gateway, backend: Backend, connection: list[str]
+) -> None:
+    fields = [("Upgrade", "websocket"), *(("Connection", value) for value in connection)]
+    assert ask(gateway, backend, fields).request.header("Upgrade") == "websocket"
+
+
 # --- What the gateway says ---------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.gateway import Gateway, wait_for
 from tests.support.http2 import Connection, request
+from tests.support.ports import free_port
 from tests.support.raw import exchange, status_of
 from tests.support.wire import fields_of, port_of
 
@@ -170,6 +171,17 @@ def test_a_page_cannot_read_it_through_its_own_name(gateway: Gateway, host: str)
     # DNS rebinding: the browser believes that evil.example is 127.0.0.1.
     headers = {"Host": host}
     assert httpx.get(f"{gateway.operator}/metrics", headers=headers, trust_env=False).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_the_operator_may_choose_another_loopback_address(backend: Backend, host: str) -> None:
+    port = free_port()
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # It is ready only if it was asked for there.
+    with Gateway(policy(backend, listen={"operator": address})) as gateway:
+        assert httpx.get(f"http://{address}/readyz", trust_env=False).status_code == 200
+        assert {found for found, number in listening(gateway) if number == port} == {host}
+        gateway.reload()
 
 
 @pytest.mark.parametrize("path", ["edge", "refused", "close", "acme", "c1"])

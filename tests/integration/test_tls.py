@@ -175,6 +175,7 @@ def test_plain_http_on_the_tls_port_is_told_so(gateway: Gateway, target: str) ->
     fields = dict(fields_of(raw))
     assert (status_of(raw), fields["content-type"]) == (400, "application/problem+json")
     assert json.loads(raw.partition(b"\r\n\r\n")[2])["code"] == "plain_http"
+    assert "strict-transport-security" not in fields  # RFC 6797 section 7.2: over TLS only
     event = gateway.wait_for_audit(lambda event: event["request_id"] == fields["x-request-id"])
     assert (event["code"], event["status"], event["decision"]) == ("plain_http", 400, "refused")
 

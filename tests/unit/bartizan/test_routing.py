@@ -24,13 +24,35 @@ ROUTES = st.lists(
 )
 REQUESTS = st.tuples(
     st.sampled_from(["a.example", "b.example", "c.example"]),
-    st.one_of(PATHS, PATHS.map(lambda path: f"{path}/")),
+    st.one_of(
+        PATHS,
+        PATHS.map(lambda path: f"{path}/"),
+        st.tuples(PATHS, PATHS).map(lambda paths: f"{paths[0]};x{paths[1]}"),
+        PATHS.map(lambda path: f"{path}/;x"),
+    ),
     st.sampled_from(["GET", "HEAD", "POST", "DELETE"]),
 )
 RAW_PATHS = st.lists(
     st.one_of(
         st.sampled_from(
-            ["/", ".", "..", "a", "%41", "%2e", "%2F", "%5c", "%C3%A9", "%C3", "%40", "%20", "%zz", "%"]
+            [
+                "/",
+                ".",
+                "..",
+                "a",
+                "%41",
+                "%2e",
+                "%2F",
+                "%5c",
+                "%C3%A9",
+                "%C3",
+                "%40",
+                "%20",
+                "%zz",
+                "%",
+                ";",
+                "%3b",
+            ]
         ),
         st.characters(codec="ascii", exclude_characters="? #\r\n\0"),
     ),
