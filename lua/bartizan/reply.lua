@@ -7,6 +7,7 @@ local text = require("bartizan.text")
 
 local concat = table.concat
 local pairs = pairs
+local pcall = pcall
 local tostring = tostring
 
 local ngx = ngx
@@ -60,13 +61,21 @@ local DETAILS = {
 -- By how many seconds a client should come back where the verdict does not say.
 local RETRY_AFTER = { [429] = "1", [503] = "5" }
 
+-- What is left of the body is read away, so that it is never taken for the next request. nginx
+-- can't do that where the body is not well-formed (chunks), and ngx_lua raises then.
+-- Returns false where nginx must refuse the request, and close the connection.
+local function discard_rest()
+    return (pcall(discard_body))
+end
+
 --- Answers with a verdict and ends the request.
 -- @param request table
 -- @param verdict table: {status, code, headers|nil}
 function _M.refuse(request, verdict)
+    if not discard_rest() then
+        return exit(400)
+    end
     local status = verdict.status
-    -- What is left of the body is read away, so that it is never taken for the next request.
-    discard_body()
     ngx.status = status
     header["Content-Type"] = "application/problem+json"
     header["Cache-Control"] = "no-store"
@@ -101,7 +110,9 @@ end
 -- @param headers table|nil
 -- @param body string|nil
 function _M.send(status, headers, body)
-    discard_body()
+    if not discard_rest() then
+        return exit(400)
+    end
     ngx.status = status
     if headers then
         for name, value in pairs(headers) do
