@@ -190,6 +190,28 @@ def test_413_for_a_body_over_the_cap(wire: Wire, version: str) -> None:
     assert problem["instance"] == "/a"
 
 
+@pytest.mark.parametrize(
+    ("line", "events"),
+    [("PATCH /a", 2), ("GET /healthz", 1), ("POST /a//b", 2), ("POST /a", 1)],
+    ids=["a wrong method", "the gateway's own answer", "a target with two readings", "a route"],
+)
+def test_400_for_malformed_chunks_whatever_was_to_be_answered(
+    wire: Wire, backend: Backend, line: str, events: int
+) -> None:
+    """They can't be read away, so what follows them is not read; a refusal before them stays in the log."""
+    before = len(backend.requests)
+    head = [f"{line} HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked"]
+    hidden = text(["GET /smuggled HTTP/1.1", "Host: localhost"]).decode()
+    outcome = logged(wire, wire.http1(text(head, f"zz\r\n\r\n{hidden}")))
+    assert outcome.status == 400
+    assert ("connection", "close") in outcome.fields
+    assert assert_says_no_more_than_it_should(outcome)["code"] == "bad_request"
+    assert len(outcome.audit) == events
+    assert (outcome.audit[-1]["status"], outcome.audit[-1]["code"]) == (400, "bad_request")
+    assert (outcome.access[0]["status"], outcome.access[0]["verdict"]) == (400, "bad_request")
+    assert len(backend.requests) == before
+
+
 def test_413_before_a_body_that_waits_for_100(wire: Wire) -> None:
     """RFC 9110 section 10.1.1: the client is told before it sends the body."""
     head = ["POST /a HTTP/1.1", "Host: localhost", "Expect: 100-continue", "Content-Length: 70000"]
