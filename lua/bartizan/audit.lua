@@ -7,6 +7,7 @@
 --     aborted    the client's request ended before it could be answered
 
 local metrics = require("bartizan.metrics")
+local quote = require("bartizan.quote")
 local text = require("bartizan.text")
 
 local concat = table.concat
@@ -14,7 +15,6 @@ local date = os.date
 local floor = math.floor
 local format = string.format
 local printable = text.printable
-local quote = text.quote
 local tostring = tostring
 
 local ngx = ngx

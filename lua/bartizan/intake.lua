@@ -138,12 +138,14 @@ local targets, target_count = {}, 0
 
 local function known_host(field)
     local host = hosts[field]
-    if host == nil then
-        host = read_host(field) or false
-        if host_count >= MEMO_BOUND then
-            hosts, host_count = {}, 0
+    if not host then
+        host = read_host(field)
+        if host then                            -- then it is no longer than a name may be
+            if host_count >= MEMO_BOUND then
+                hosts, host_count = {}, 0
+            end
+            hosts[field], host_count = host, host_count + 1
         end
-        hosts[field], host_count = host, host_count + 1
     end
     return host
 end

@@ -38,13 +38,13 @@ function _M.id()
     if count == 4294967296 then
         _M.seed()
     end
-    -- Every step can be undone (an odd factor below 2^21, a shift over half the width), so no two
-    -- counts give one number.
+    -- Every step can be undone (an odd factor, a shift over half the width), so no two counts give
+    -- one number. Factors are below 2^20: bit operations are exact up to 2^51.
     local x = tobit(count)
     x = bxor(x, rshift(x, 16))
-    x = tobit(x * 2039677)
+    x = tobit(x * 957277)
     x = bxor(x, rshift(x, 16))
-    x = tobit(x * 1663231)
+    x = tobit(x * 742541)
     x = bxor(x, rshift(x, 16))
     return prefix .. tohex(x)
 end

@@ -3,7 +3,7 @@
 -- Refusals are problem details (RFC 9457). The client learns the code; the reason is in the audit
 -- log, under the request id that both have.
 
-local text = require("bartizan.text")
+local quote = require("bartizan.quote")
 
 local concat = table.concat
 local pairs = pairs
@@ -15,7 +15,6 @@ local discard_body = ngx.req.discard_body
 local exit = ngx.exit
 local header = ngx.header
 local print = ngx.print
-local quote = text.quote
 
 local _M = {}
 

@@ -1,14 +1,11 @@
---- Text of clients, made fit to be written down: valid UTF-8 whatever the bytes, valid JSON.
+--- Text of clients, made fit to be written down: valid UTF-8 whatever the bytes.
 
-local cjson = require("cjson")
 local utf8 = require("bartizan.utf8")
 
 local byte = string.byte
 local concat = table.concat
-local encode = cjson.new().encode
 local find = string.find
 local format = string.format
-local gsub = string.gsub
 local skip_utf8 = utf8.skip
 local sub = string.sub
 
@@ -39,13 +36,6 @@ function _M.printable(text, bound)
         text = concat(out)
     end
     return cut and text .. "..." or text
-end
-
---- Writes a text as a JSON string. Bytes that are not UTF-8 stay: see printable.
-function _M.quote(text)
-    local quoted = encode(text)
-    -- cjson escapes the slash, which no reader needs and no person wants.
-    return find(quoted, "\\/", 1, true) and gsub(quoted, "\\/", "/") or quoted
 end
 
 return _M
