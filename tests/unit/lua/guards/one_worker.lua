@@ -1,5 +1,5 @@
--- The limiting guards in one worker, without nginx: a clock that a test sets, a store in a table, and
--- requests as coroutines that stop where the guard would sleep or wait.
+-- The limiting guards in one worker, without nginx: a clock that a test sets, a store in a table,
+-- and requests as coroutines that stop where the guard would sleep or wait.
 
 local world = { now = 0, posted = 0, held = 0, waiting = 0, sleeps = {}, early = 0 }
 
@@ -125,7 +125,8 @@ function world.begin(name, guard, request, observing)
     }
 end
 
---- Let a check go on. @return "waits" and how many seconds, or "passed", or the code and Retry-After
+--- Let a check go on.
+-- @return "waits" and how many seconds, or "passed", or the code and Retry-After
 function world.go_on(begun, ...)
     local ok, result = coroutine.resume(begun.thread, ...)
     assert(ok, result)

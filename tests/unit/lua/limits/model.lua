@@ -2,8 +2,8 @@
 --
 -- Each worker is a coroutine that runs one job after another and stops before every call on the
 -- store, so that a test decides who goes next, and who is killed where. The store is that of
--- lua/bartizan/limits/store.lua in what it offers; the lock is given to the next when its owner dies,
--- as the kernel does. `unlocked` leaves the lock out: with it the tests must fail.
+-- lua/bartizan/limits/store.lua in what it offers; the lock is given to the next when its owner
+-- dies, as the kernel does. `unlocked` leaves the lock out: with it the tests must fail.
 
 local bucket = require "bartizan.limits.bucket"
 local slots = require "bartizan.limits.slots"

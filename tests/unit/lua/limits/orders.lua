@@ -1,5 +1,6 @@
--- Every order of two workers' steps, by the model, under Debian's own LuaJIT. Prints a line each for a
--- bucket and for slots: how many orders, the least and the most granted, the most inside at once.
+-- Every order of two workers' steps, by the model, under Debian's own LuaJIT. Prints a line each
+-- for a bucket and for slots: how many orders, the least and the most granted, the most inside
+-- at once.
 
 local model = require "unit.lua.limits.model"
 

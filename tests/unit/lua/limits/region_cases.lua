@@ -1,5 +1,5 @@
--- The region between real processes: forked, killed, ended. Prints one line a case: its name and "ok",
--- or what was seen.
+-- The region between real processes: forked, killed, ended. Prints one line a case: its name and
+-- "ok", or what was seen.
 
 local ffi = require "ffi"
 local region = require "bartizan.limits.region"
