@@ -86,13 +86,17 @@ end
 
 local function new_request(listener)
     local address = var.remote_addr
+    local key = address_key(address)
+    if key ~= address then
+        var.bartizan_network = key                              -- by which connections are counted
+    end
     local id = new_id()
     var.bartizan_id = id
     return {
         id = id,
         listener = listener,
         address = address,
-        address_key = address_key(address),
+        address_key = key,
         started = ngx_now(),
         line = var.request,     -- the request line, as it came
         method = nil,
@@ -179,7 +183,10 @@ end
 local function read_authority(request, authority)
     local field = request.headers["host"]
     if not field then
-        -- Only HTTP/1.0 comes so far without one.
+        -- Only HTTP/1.0 comes so far without one. It means the public origin, and no other.
+        if authority then
+            return refuse(request, 400, "bad_request", "a target that names a host, and no Host")
+        end
         request.host = default_host
         return nil
     end

@@ -108,6 +108,7 @@ def test_a_redirect_keeps_the_method(gateway: Gateway, method: str, status: int)
         b"GET / HTTP/1.1\r\nHost: shop.example@evil.example\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: shop.example/evil\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
+        b"GET http://shop.example/ HTTP/1.0\r\n\r\n",
     ],
 )
 def test_what_has_two_readings_is_not_redirected(gateway: Gateway, data: bytes) -> None:
