@@ -114,8 +114,10 @@ function _M.query(query)
     return _M.tokens(query)
 end
 
---- Masks the secrets in a raw target: path, or path?query.
+--- Masks the secrets in a raw target: path, or path?query, or a URL, which may have a password in
+--- its authority (RFC 3986 section 3.2.1).
 function _M.target(target)
+    target = gsub(target, "^(%a[%w+.-]*://)[^/?#]*@", "%1" .. _M.MASK .. "@")
     local question = find(target, "?", 1, true)
     if not question then
         return _M.tokens(target)

@@ -73,6 +73,10 @@ def test_queries(redact: Any, query: str, shown: str) -> None:
         ("/a?x?token=s3cret", "/a?x?token=[redacted]"),
         (f"/verify/{JWT}/x", "/verify/[redacted]/x"),
         ("/token=s3cret", "/token=s3cret"),
+        ("http://user:pass@host/a?b=c", "http://[redacted]@host/a?b=c"),
+        ("http://user:p@ss@host", "http://[redacted]@host"),
+        ("http://host/a@b?c=d@e", "http://host/a@b?c=d@e"),
+        ("/http://a:b@c", "/http://a:b@c"),
     ],
 )
 def test_targets(redact: Any, target: str, shown: str) -> None:
