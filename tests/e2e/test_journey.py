@@ -3,6 +3,7 @@
 The gateway has the demo policy, but for one limit that is made low enough to be met.
 """
 
+import asyncio
 import json
 import subprocess
 import uuid
@@ -12,12 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+import websockets.asyncio.client
 import websockets.exceptions
-import websockets.sync.client
 
 from tests.support.stack import DEMO, READER, Stack
-
-pytestmark = pytest.mark.xdist_group("journey")
 
 LOW_LIMIT = "/verify_token"
 BURST = 3
@@ -242,20 +241,17 @@ def test_events_arrive_when_they_happen(stack: Stack, client: httpx.Client) -> N
         assert heard == added
 
 
-def test_a_websocket_talks_through_the_gateway(stack: Stack) -> None:
+async def test_a_websocket_talks_through_the_gateway(stack: Stack) -> None:
     address = stack.gateway.https.replace("https:", "wss:") + "/api/users/live"
     context = stack.gateway.context()
-    with websockets.sync.client.connect(
+    async with websockets.asyncio.client.connect(
         address, ssl=context, additional_headers=bearer(stack.token(READER)), proxy=None
     ) as socket:
         for message in ("hello", "æøå \U0001f600", "x" * 20_000, b"\x00\xff"):
-            socket.send(message)
-            assert socket.recv(timeout=20) == message
-    with (
-        pytest.raises(websockets.exceptions.InvalidStatus) as refused,
-        websockets.sync.client.connect(address, ssl=context, proxy=None),
-    ):
-        pass
+            await socket.send(message)
+            assert await asyncio.wait_for(socket.recv(), 20) == message
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+        await websockets.asyncio.client.connect(address, ssl=context, proxy=None)
     assert refused.value.response.status_code == 401
 
 
