@@ -170,7 +170,7 @@ def test_a_client_that_leaves_ends_the_stream(
 
 
 def dial(gateway: Gateway, path: str) -> connect:
-    # In asyncio: the synchronous client reads and writes one TLS connection from two threads, which corrupts it.
+    # In asyncio: the synchronous client uses one TLS connection from two threads at once, which corrupts it.
     url = f"wss://localhost:{port_of(gateway)}{path}"
     return connect(url, ssl=gateway.context(), proxy=None, max_size=None, compression=None)
 
