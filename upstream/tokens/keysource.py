@@ -18,8 +18,10 @@ from upstream.tokens.keyset import InvalidKeySetError, KeySet, read
 MAX_BYTES = 256 * 1024
 TIMEOUT = 10.0
 MIN_AGE, DEFAULT_AGE, MAX_AGE = 30.0, 300.0, 3600.0
-# Without any key the service can do nothing but answer 503, so it asks more often than with a stale set.
-RETRY_WITHOUT_KEYS, RETRY_WITH_KEYS = 2.0, 30.0
+# Without any key the service can do nothing but answer 503, so it asks more often than with a stale set: often
+# at first, since an issuer that starts beside it is there in a moment, and less the longer that lasts.
+RETRY_WITHOUT_KEYS, LONGEST_RETRY_WITHOUT_KEYS, RETRY_WITH_KEYS = 0.2, 2.0, 30.0
+RETRY_SHARE = 1 / 8
 # A flood of tokens with made-up key ids must not become a flood of fetches.
 UNKNOWN_KEY_INTERVAL = 60.0
 
@@ -56,6 +58,7 @@ class KeySource:
         self._clock = clock
         self._wanted = asyncio.Event()
         self._asked = -UNKNOWN_KEY_INTERVAL
+        self._began = clock()
         self._log = structlog.get_logger("upstream.keys")
 
     def ask_for_refresh(self) -> None:
@@ -96,7 +99,7 @@ class KeySource:
         except (httpx.HTTPError, InvalidKeySetError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             self._log.warning("key_set_not_taken", url=self._url, reason=reason, stale=self.keys is not None)
-            return RETRY_WITHOUT_KEYS if self.keys is None else RETRY_WITH_KEYS
+            return retry_without_keys(self._clock() - self._began) if self.keys is None else RETRY_WITH_KEYS
         if self.keys is None or keys.keys() != self.keys.keys():
             self._log.info("key_set_taken", url=self._url, kids=sorted(keys))
         self.keys = keys
@@ -114,6 +117,11 @@ class KeySource:
                 if len(body) > MAX_BYTES:
                     raise InvalidKeySetError(f"the answer is longer than {MAX_BYTES} bytes")
         return read(bytes(body), self._algorithms), _lifetime(answer.headers.get("Cache-Control", ""))
+
+
+def retry_without_keys(waited: float) -> float:
+    """Return the seconds until the next try, where there have been no keys for so many seconds."""
+    return min(max(RETRY_WITHOUT_KEYS, waited * RETRY_SHARE), LONGEST_RETRY_WITHOUT_KEYS)
 
 
 def _lifetime(cache_control: str) -> float:

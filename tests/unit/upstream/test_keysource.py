@@ -90,6 +90,11 @@ async def test_a_bad_answer_leaves_the_old_keys_and_the_next_good_one_replaces_t
     assert at_each_fetch[:6] == [[], [], ["key-es256"], ["key-es256"], ["key-es256"], ["key-eddsa"]]
 
 
+@pytest.mark.parametrize(("waited", "delay"), [(0, 0.2), (1, 0.2), (8, 1), (16, 2), (3600, 2)])
+def test_an_issuer_that_starts_beside_it_is_met_soon(waited: float, delay: float) -> None:
+    assert keysource.retry_without_keys(waited) == delay
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_there_is_never_more_than_one_fetch() -> None:
     issuer = Issuer(good("ES256"))
