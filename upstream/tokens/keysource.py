@@ -18,8 +18,8 @@ from upstream.tokens.keyset import InvalidKeySetError, KeySet, read
 MAX_BYTES = 256 * 1024
 TIMEOUT = 10.0
 MIN_AGE, DEFAULT_AGE, MAX_AGE = 30.0, 300.0, 3600.0
-# Without any key the service can do nothing but answer 503, so it asks more often than with a stale set: often
-# at first, since an issuer that starts beside it is there in a moment, and less the longer that lasts.
+# Without any key the service can do nothing but answer 503, so it asks more often than with a stale set:
+# often at first, since an issuer that starts beside it is there in a moment, and less the longer that lasts.
 RETRY_WITHOUT_KEYS, LONGEST_RETRY_WITHOUT_KEYS, RETRY_WITH_KEYS = 0.2, 2.0, 30.0
 RETRY_SHARE = 1 / 8
 # A flood of tokens with made-up key ids must not become a flood of fetches.
