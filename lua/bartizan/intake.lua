@@ -104,6 +104,7 @@ local function new_request(listener)
         query = nil,
         forward = nil,
         forwarded = false,
+        whole = false,          -- whether the upstream's answer came to its end
         host = nil,
         headers = nil,
         drop = nil,             -- names of header fields not to forward

@@ -11,8 +11,8 @@ local find = string.find
 local format = string.format
 local match = string.match
 local printable = text.printable
+local redact_path = redact.path
 local redact_query = redact.query
-local redact_tokens = redact.tokens
 local sub = string.sub
 
 local ngx = ngx
@@ -41,6 +41,25 @@ local function note_aborted(request, status)
     end
 end
 
+-- Answers that have no body, or whose end is an upgraded connection's.
+local BODILESS = { [101] = true, [204] = true, [304] = true }
+
+-- An answer that the upstream began, and did not bring to its end. The status was sent by then, so
+-- this is all that is to be seen of it.
+-- nginx counts a request as complete whose answer the upstream left short, but not one whose client
+-- went, or took nothing any more. Known limit: an answer with chunks that nginx can't read is not
+-- complete either, so it is taken for one whose client went; nginx's error log has it.
+local function note_cut_off(request, status)
+    if request.method == "HEAD" or BODILESS[status] or request.verdict
+        or not var.upstream_status or var.request_completion ~= "OK"
+    then
+        return
+    end
+    audit.decision(request, "failed", "upstream", "enforce",
+                   { status = status, code = "upstream_cut_off" },
+                   "the upstream's answer broke off, or nothing more of it came in time")
+end
+
 -- What is to be shown of a target that was not read, or that holds secrets; nil where the logs can
 -- show it as it came: then it is plain ASCII.
 local function shown(request)
@@ -54,11 +73,12 @@ local function shown(request)
     elseif query then
         local masked = redact_query(query)
         if masked ~= query then
-            return redact_tokens(path) .. "?" .. masked
+            return redact_path(path) .. "?" .. masked
         end
     end
-    if find(path, "eyJ", 1, true) then
-        return redact_tokens(path) .. (query and "?" .. query or "")
+    local masked = redact_path(path)
+    if masked ~= path then
+        return masked .. (query and "?" .. query or "")
     end
     return nil
 end
@@ -101,6 +121,9 @@ end
 function _M.run(request, status)
     access.release(request)
     note_aborted(request, status)
+    if request.forwarded and not request.whole then
+        note_cut_off(request, status)
+    end
     local route = request.route
     metrics.request(route, status, ngx_now() - start_time())
     if route then
