@@ -13,22 +13,27 @@ local tonumber = tonumber
 local _M = {
     --- What stands in the place of a secret.
     MASK = "[redacted]",
+    --- Names of arguments that carry secrets, folded: lower case, letters and digits only.
+    SECRETS = {},
+    --- A folded name that ends in one of these carries a secret too: user_password, csrf-token.
+    SECRET_ENDINGS = { "password", "passwd", "secret", "token", "apikey" },
 }
 
--- Argument names that carry secrets, folded: RFC 6749 and 6750 names, and what people call theirs.
-local SECRETS = {}
+local MASK = _M.MASK
+local SECRETS = _M.SECRETS
+local SECRET_ENDINGS = _M.SECRET_ENDINGS
+
+-- RFC 6749 and 6750 names, and what people call theirs.
 for name in gmatch([[
     accesskey accesstoken apikey apitoken assertion auth authorization authtoken bearer
-    clientassertion clientsecret code codeverifier credential credentials idtoken jwt key otp
-    pass passcode passphrase passwd password passwrd pin privatekey pwd refreshtoken samlresponse
-    secret secretkey session sessionid sid sig signature token totp xamzsecuritytoken
-    xamzsignature xapikey
+    clientassertion clientsecret code codeverifier credential credentials idtoken jsessionid jwt
+    key otp pass passcode passphrase passwd password passwordagain passwordconfirm
+    passwordconfirmation passwordrepeat passwrd phpsessid pin privatekey pwd refreshtoken
+    samlresponse secret secretkey session sessionid sid sig signature token totp
+    xamzsecuritytoken xamzsignature xapikey
 ]], "%S+") do
     SECRETS[name] = true
 end
-
--- A folded name that ends in one of these carries a secret too: user_password, csrf-token.
-local SECRET_ENDINGS = { "password", "passwd", "secret", "token", "apikey" }
 
 -- What honest clients call their arguments repeats; emptied when it has grown to its bound, and
 -- longer names than theirs are judged anew.
@@ -40,13 +45,9 @@ local function unescape(hex)
     return char(tonumber(hex, 16))
 end
 
--- Whether an argument's name says that its value is a secret. Percent-encoding can't hide it, nor
--- can brackets (user[password]), which many frameworks read as nesting.
-local function judge(name)
-    if find(name, "%", 1, true) then
-        name = gsub(name, "%%(%x%x)", unescape)
-    end
-    local folded = gsub(lower(name), "[^%w]", "")
+-- A number behind it makes it no other thing: password2.
+local function names_secret(name)
+    local folded = gsub(gsub(lower(name), "[^%w]", ""), "%d+$", "")
     if SECRETS[folded] then
         return true
     end
@@ -55,9 +56,24 @@ local function judge(name)
             return true
         end
     end
-    local inner = find(name, "[", 1, true)
-        and gsub(gsub(lower(name), "^.*%[(.-)%].*$", "%1"), "[^%w]", "")
-    return inner and SECRETS[inner] or false
+    return false
+end
+
+-- Whether an argument's name says that its value is a secret. Percent-encoding can't hide it, nor
+-- can brackets and dots, which many frameworks read as nesting: user[password][], token[0], a.pin.
+local function judge(name)
+    if find(name, "%", 1, true) then
+        name = gsub(name, "%%(%x%x)", unescape)
+    end
+    if names_secret(name) then
+        return true
+    end
+    for part in gmatch(name, "[^%[%].]+") do
+        if names_secret(part) then
+            return true
+        end
+    end
+    return false
 end
 
 local function is_secret(name)
@@ -80,7 +96,20 @@ function _M.tokens(text)
     if not find(text, "eyJ", 1, true) then
         return text
     end
-    return (gsub(text, "eyJ[%w_-]+%.[%w_-]+%.?[%w_-]*", _M.MASK))
+    return (gsub(text, "eyJ[%w_-]+%.[%w_-]+%.?[%w_-]*", MASK))
+end
+
+local function parameter(name, value)
+    return value ~= "" and is_secret(name) and ";" .. name .. "=" .. MASK or nil
+end
+
+--- Masks the secrets in a path: in parameters of its segments (RFC 3986 section 3.3), such as
+-- ";jsessionid=", and tokens.
+function _M.path(path)
+    if find(path, ";", 1, true) then
+        path = gsub(path, ";([^;=/]+)=([^;/]*)", parameter)
+    end
+    return _M.tokens(path)
 end
 
 local AMPERSAND, SEMICOLON, EQUALS = 0x26, 0x3B, 0x3D
@@ -99,7 +128,7 @@ function _M.query(query)
             if equals and i > equals + 1 and is_secret(sub(query, start, equals - 1)) then
                 out = out or {}
                 out[n + 1] = sub(query, kept, equals)
-                out[n + 2] = _M.MASK
+                out[n + 2] = MASK
                 n, kept = n + 2, i
             end
             start, equals = i + 1, nil
@@ -117,12 +146,12 @@ end
 --- Masks the secrets in a raw target: path, or path?query, or a URL, which may have a password in
 --- its authority (RFC 3986 section 3.2.1).
 function _M.target(target)
-    target = gsub(target, "^(%a[%w+.-]*://)[^/?#]*@", "%1" .. _M.MASK .. "@")
+    target = gsub(target, "^(%a[%w+.-]*://)[^/?#]*@", "%1" .. MASK .. "@")
     local question = find(target, "?", 1, true)
     if not question then
-        return _M.tokens(target)
+        return _M.path(target)
     end
-    return _M.tokens(sub(target, 1, question)) .. _M.query(sub(target, question + 1))
+    return _M.path(sub(target, 1, question)) .. _M.query(sub(target, question + 1))
 end
 
 return _M
