@@ -47,12 +47,20 @@ local SUM = WIDTH - 1
 local dict
 local slots = {}            -- every slot: {key, name}
 local slot_of = {}          -- route -> its slot's index
+local name_of = {}          -- key -> its slot's name
+local names = {}
 local other, none
 local counts, dirty         -- what was counted since the last flush
 local named = {}            -- verdicts and events: store key -> count since the last flush
 
+-- A name stands for one slot, or the text would have a sample twice: "/a/*" may be a path.
 local function new_slot(key, name)
+    if names[name] then
+        name = name .. " (" .. key .. ")"
+    end
+    names[name] = true
     slots[#slots + 1] = { key = key, name = name }
+    name_of[key] = name
     return #slots - 1
 end
 
@@ -82,6 +90,9 @@ function _M.request(route, status, seconds)
     local index = slot(route)
     local base = index * WIDTH
     dirty[index] = 1
+    if seconds < 0 then
+        seconds = 0                 -- the wall clock was set back meanwhile
+    end
     local class = (status - status % 100) / 100
     if class > 5 then
         class = 5
@@ -174,12 +185,7 @@ end
 
 --- The name of the slot with a key; nil where no route of this generation has it.
 function _M.slot_name(key)
-    for i = 1, #slots do
-        if slots[i].key == key then
-            return slots[i].name
-        end
-    end
-    return nil
+    return name_of[key]
 end
 
 --- Every key of the store, for what has no slots. The store is bounded, so this is too.
@@ -194,13 +200,9 @@ end
 
 --- Forgets counts of routes that are gone, so that reloads do not fill the store.
 function _M.forget_old_routes()
-    local known = {}
-    for i = 1, #slots do
-        known[slots[i].key] = true
-    end
     for _, key in ipairs(_M.keys()) do
         local route = key:match("^route|([^|]+)|") or key:match("^verdict|.*|([^|]+)$")
-        if route and not known[route] then
+        if route and not name_of[route] then
             dict:delete(key)
         end
     end
