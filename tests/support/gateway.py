@@ -329,7 +329,8 @@ def _events(path: Path) -> list[dict[str, Any]]:
         return []
     text = path.read_text(encoding="utf-8")
     # The last line may still be being written.
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    # And splitlines() would end one within a string, at characters such as U+2028.
+    return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 def _first(
