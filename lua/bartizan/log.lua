@@ -110,6 +110,9 @@ local function show(request, target)
     if target then
         var.bartizan_shown = target
     end
+    if request.client then
+        var.bartizan_client = request.client
+    end
     if request.verdict then
         var.bartizan_verdict = request.verdict
     end
