@@ -115,6 +115,7 @@ class Gateway:
             self._await_ready()
         except BaseException:
             self._kill()
+            shutil.rmtree(self.state)
             raise
 
     def write(self, policy: Mapping[str, Any]) -> Path:
