@@ -158,7 +158,9 @@ local function key_set_samples()
     end
     sort(names)
     for _, name in ipairs(names) do
-        local status = issuers[name]:status()
+        local issuer = issuers[name]
+        issuer:pick_up()            -- what another worker may have fetched since
+        local status = issuer:status()
         local labels = '{issuer="' .. name .. '"}'
         keys[#keys + 1] = { labels, status.keys }
         if status.age then
