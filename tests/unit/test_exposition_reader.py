@@ -48,7 +48,7 @@ def test_what_is_good_is_read() -> None:
         ("# TYPE g gauge", "# TYPE g thing"),
         ("# HELP g A gauge.\n", ""),
         ("# HELP g A gauge.\n# TYPE g gauge\ng ", "# HELP a_total Again.\n# TYPE a_total counter\na_total "),
-        ("a_total{route=", "a_total {route="),
+        ('a_total{route="other"', 'a_total {route="other"'),
         ('"other"', '"GET \\"x\\\\"'),
         ("} 4", "} -4"),
         ("counter", "gauge"),
