@@ -36,12 +36,6 @@ def policy(backend: Backend, addresses: dict[str, Any] | None, **more: Any) -> d
     }
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
 def ask(gateway: Gateway, address: str | None, host: str = "127.0.0.1") -> httpx.Response:
     """Send a request as the balancer does for a client with this address."""
     headers = {} if address is None else {"X-Forwarded-For": address}

@@ -15,12 +15,6 @@ from tests.support.wire import BOTH_VERSIONS, Seen, ask, fields_of
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     nobody = f"http://127.0.0.1:{free_port()}"
     issuer = {"issuer": "https://issuer.test", "jwks": nobody, "algorithms": ["EdDSA"]}

@@ -35,23 +35,12 @@ SEED: Final = 20261124
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend) | {"listen": {"http": {"redirect": False}}}) as running:
         running.expect_error(CLIENTS_FAULT)
         workers = running.worker_pids()
         yield running
         assert running.worker_pids() == workers, "a worker had to be started again"
-
-
-@pytest.fixture(scope="module")
-def wire(gateway: Gateway, backend: Backend) -> Wire:
-    return Wire(gateway, backend)
 
 
 def logged(wire: Wire, outcome: Outcome) -> Outcome:

@@ -70,12 +70,6 @@ def break_guard(gateway: Gateway) -> None:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def wire(backend: Backend) -> Iterator[Wire]:
     with Gateway(policy(backend)) as running:
         break_guard(running)

@@ -32,20 +32,9 @@ MOST_ARGUMENTS = 1000
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend)) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def wire(gateway: Gateway, backend: Backend) -> Wire:
-    return Wire(gateway, backend)
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from tests.support.backend import Backend, Request, Response
+from tests.support.backend import Backend, Request, Response, takeover
 from tests.support.gateway import Gateway, wait_for
 from tests.support.http2 import Connection, request
 from tests.support.raw import exchange
@@ -25,18 +25,6 @@ VERSIONS: Final = ("HTTP/1.1", CLOSE, HTTP10, HTTP2)
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 LENGTH: Final = HEAD + b"Content-Length: 100\r\n\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-def takeover(*parts: bytes, then: Callable[[socket.socket], None] | None = None) -> Response:
-    """Return an answer of bytes as they are; the connection closes behind them, once `then` has returned."""
-
-    def send(connection: socket.socket) -> None:
-        for part in parts:
-            connection.sendall(part)
-        if then is not None:
-            then(connection)
-
-    return Response(takeover=send)
 
 
 def stall(connection: socket.socket) -> None:

@@ -35,12 +35,6 @@ class Decision:
     worker: int
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
 @pytest.fixture
 def gateway(backend: Backend) -> Iterator[Gateway]:
     # A route a flood, each with a full bucket. The concurrency limit is there, and never reached.

@@ -22,12 +22,6 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend, issuer: Issuer) -> Iterator[Gateway]:
     with Backend(lambda _request: key_set(issuer)) as jwks:
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

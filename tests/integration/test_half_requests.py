@@ -22,12 +22,6 @@ from tests.support.wire import port_of
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend) | {"listen": {"http": {"redirect": False}}}) as running:
         workers = running.worker_pids()

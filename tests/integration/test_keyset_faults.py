@@ -34,13 +34,6 @@ from tests.support.key_server import (
 from tests.support.ports import free_port
 from tests.support.tokens import Issuer, SigningKey, new_key, public_jwk
 
-
-@pytest.fixture(scope="module")
-def data() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
 # --- Faults of an issuer whose keys are known --------------------------------------------------------------
 
 
@@ -123,7 +116,7 @@ FAULTS: dict[str, tuple[Callable[[Issuer], Response], str]] = {
 
 
 @pytest.mark.timeout(240)
-def test_known_keys_serve_on_through_every_fault(data: Backend) -> None:
+def test_known_keys_serve_on_through_every_fault(backend: Backend) -> None:
     """All issuers have keys, then each its fault, then all recover with one key more: at the same time."""
     issuers = {name: fresh_issuer(f"https://{name}.test") for name in FAULTS}
     faulty = False
@@ -143,7 +136,7 @@ def test_known_keys_serve_on_through_every_fault(data: Backend) -> None:
 
     with Backend(answer) as keys:
         addresses = {name: (issuer.issuer, f"{keys.url}/{name}") for name, issuer in issuers.items()}
-        with Gateway(policy(data, addresses)) as gateway:
+        with Gateway(policy(backend, addresses)) as gateway:
             gateway.expect_error("no new key set .* the one before it serves on")
             gateway.expect_error("upstream (prematurely closed|timed out)")
             until(lambda: all_of("keys", 3), "all keys are known")
@@ -177,21 +170,21 @@ def test_known_keys_serve_on_through_every_fault(data: Backend) -> None:
 
 
 @pytest.mark.parametrize("fault", ["away", "garbage"])
-def test_no_keys_is_503_and_never_401(data: Backend, fault: str) -> None:
+def test_no_keys_is_503_and_never_401(backend: Backend, fault: str) -> None:
     with KeyServer(fresh_issuer()) as keys:
         keys.answer = lambda _request: hang_up() if fault == "away" else document(b"garbage")
-        with Gateway(one(data, keys)) as gateway:
+        with Gateway(one(backend, keys)) as gateway:
             gateway.expect_error("no new key set .* there is none before it")
             gateway.expect_error("upstream prematurely closed|no new key set .* 502")
             bad = keys.issuer.forge({"signature": "other key"})
-            before = len(data.requests)
+            before = len(backend.requests)
             for token in (keys.issuer.token(), bad, "nonsense", None):
                 response = ask(gateway, token)
                 assert response.status_code == 503
                 assert response.json()["code"] == "keys_unavailable"
                 assert 1 <= int(response.headers["Retry-After"]) <= 30
                 assert "WWW-Authenticate" not in response.headers
-            assert len(data.requests) == before
+            assert len(backend.requests) == before
             until(lambda: statuses(gateway)["one"]["failures"] >= 2, "it is tried again")
             assert statuses(gateway)["one"]["keys"] == 0
             keys.come_back()
@@ -199,9 +192,9 @@ def test_no_keys_is_503_and_never_401(data: Backend, fault: str) -> None:
             assert ask(gateway, bad).status_code == 401
 
 
-def test_nobody_listens_at_the_address(data: Backend) -> None:
+def test_nobody_listens_at_the_address(backend: Backend) -> None:
     issuer = fresh_issuer()
-    with Gateway(policy(data, {"one": (issuer.issuer, f"http://127.0.0.1:{free_port()}/")})) as gateway:
+    with Gateway(policy(backend, {"one": (issuer.issuer, f"http://127.0.0.1:{free_port()}/")})) as gateway:
         gateway.expect_error("connect\\(\\) failed .* to upstream|no new key set .* 502")
         assert ask(gateway, issuer.token()).status_code == 503
         until(lambda: statuses(gateway)["one"]["failures"], "the failure is noticed")
@@ -212,7 +205,7 @@ def test_nobody_listens_at_the_address(data: Backend) -> None:
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_the_issuers_certificate_is_verified(data: Backend, trusted: bool, tmp_path: Path) -> None:
+def test_the_issuers_certificate_is_verified(backend: Backend, trusted: bool, tmp_path: Path) -> None:
     """A development certificate serves as the issuer's."""
     state = State(tmp_path)
     ensure_development_certificate(state, "localhost")
@@ -222,7 +215,7 @@ def test_the_issuers_certificate_is_verified(data: Backend, trusted: bool, tmp_p
     with KeyServer(fresh_issuer(), tls=context) as keys:
         more = {"ca": "issuer-ca.pem"} if trusted else {}
         url = f"https://localhost:{keys.server.port}/jwks.json"
-        with Gateway(policy(data, {"one": (keys.issuer.issuer, url)}, **more), files=files) as gateway:
+        with Gateway(policy(backend, {"one": (keys.issuer.issuer, url)}, **more), files=files) as gateway:
             gateway.expect_error("upstream SSL certificate verify error|no new key set .* 502")
             if trusted:
                 until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +29,10 @@ from tests.support.key_server import (
 from tests.support.ports import free_port
 from tests.support.tokens import SigningKey
 
-
-@pytest.fixture(scope="module")
-def data() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
 # --- Fetching ----------------------------------------------------------------------------------------------
 
 
-def test_one_fetch_at_a_time_for_all_workers(data: Backend) -> None:
+def test_one_fetch_at_a_time_for_all_workers(backend: Backend) -> None:
     """A slow issuer, and four workers that all find the set due."""
 
     def slow(_request: Request) -> Response:
@@ -49,7 +41,7 @@ def test_one_fetch_at_a_time_for_all_workers(data: Backend) -> None:
 
     with KeyServer(fresh_issuer()) as keys:
         keys.answer = slow
-        with Gateway({**one(data, keys), "workers": 4}) as gateway:
+        with Gateway({**one(backend, keys), "workers": 4}) as gateway:
             assert len(gateway.worker_pids()) == 4
             until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
             time.sleep(2.5)  # each worker's timer runs twice
@@ -57,7 +49,7 @@ def test_one_fetch_at_a_time_for_all_workers(data: Backend) -> None:
             assert keys.server.most_at_once == 1
 
 
-def test_an_issuer_that_knows_etags(data: Backend) -> None:
+def test_an_issuer_that_knows_etags(backend: Backend) -> None:
     """A plain GET without anything of a client; not modified confirms the set."""
 
     def tagged(request: Request) -> Response:
@@ -67,7 +59,7 @@ def test_an_issuer_that_knows_etags(data: Backend) -> None:
 
     with KeyServer(fresh_issuer()) as keys:
         keys.answer = tagged
-        with Gateway(one(data, keys)) as gateway:
+        with Gateway(one(backend, keys)) as gateway:
             until(lambda: statuses(gateway)["one"].get("due", 0) > 60, "the second answer is noted")
             status = statuses(gateway)["one"]
             assert (status["generation"], status["keys"], status["failures"]) == (1, 3, 0)
@@ -85,8 +77,8 @@ def test_an_issuer_that_knows_etags(data: Backend) -> None:
         }
 
 
-def test_a_set_that_did_not_change_keeps_its_generation(data: Backend) -> None:
-    with KeyServer(fresh_issuer(), max_age=5) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_set_that_did_not_change_keeps_its_generation(backend: Backend) -> None:
+    with KeyServer(fresh_issuer(), max_age=5) as keys, Gateway(one(backend, keys)) as gateway:
         until(lambda: keys.server.requests, "the set is fetched")
         keys.max_age = 3600
         until(lambda: statuses(gateway)["one"].get("due", 0) > 60, "the second answer is noted")
@@ -95,9 +87,9 @@ def test_a_set_that_did_not_change_keeps_its_generation(data: Backend) -> None:
         assert accepts(gateway, keys.issuer.token())
 
 
-def test_a_new_key_is_found_by_its_unknown_kid(data: Backend) -> None:
+def test_a_new_key_is_found_by_its_unknown_kid(backend: Backend) -> None:
     """The set was fresh for an hour, and every worker learns of the new one."""
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         keys.issuer.keys["new"] = SigningKey.make("EdDSA", "new")
         token = keys.issuer.forge({"alg": "new"})
@@ -108,8 +100,8 @@ def test_a_new_key_is_found_by_its_unknown_kid(data: Backend) -> None:
         assert len(keys.server.requests) == 2
 
 
-def test_a_key_that_is_taken_back_is_taken_from_remembered_tokens_too(data: Backend) -> None:
-    with KeyServer(fresh_issuer(), max_age=5) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_key_that_is_taken_back_is_taken_from_remembered_tokens_too(backend: Backend) -> None:
+    with KeyServer(fresh_issuer(), max_age=5) as keys, Gateway(one(backend, keys)) as gateway:
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         token, other = keys.issuer.token("ES256"), keys.issuer.token("EdDSA")
         assert [ask(gateway, token).status_code for _ in range(6)] == [200] * 6
@@ -145,8 +137,8 @@ def remembered(gateway: Gateway) -> Path:
     return work_folder(gateway.state) / "keys" / "one.json"
 
 
-def test_a_restart_begins_with_what_is_on_disk(data: Backend) -> None:
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_restart_begins_with_what_is_on_disk(backend: Backend) -> None:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         gateway.expect_error("upstream prematurely closed|no new key set .* 502")
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         keys.go_away()
@@ -159,8 +151,8 @@ def test_a_restart_begins_with_what_is_on_disk(data: Backend) -> None:
         assert accepts(gateway, keys.issuer.token("ES256"))
 
 
-def test_the_file_is_private_and_whole(data: Backend) -> None:
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+def test_the_file_is_private_and_whole(backend: Backend) -> None:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         path = remembered(gateway)
         until(path.exists, "the set is remembered")
@@ -171,16 +163,16 @@ def test_the_file_is_private_and_whole(data: Backend) -> None:
 
 
 @pytest.mark.parametrize("change", ["issuer", "address"])
-def test_another_issuer_does_not_get_the_keys_of_the_one_before(data: Backend, change: str) -> None:
+def test_another_issuer_does_not_get_the_keys_of_the_one_before(backend: Backend, change: str) -> None:
     """Over a restart, and over a reload, which keeps the shared memory."""
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         gateway.expect_error("connect\\(\\) failed .* to upstream|no new key set .* 502")
         gateway.expect_error("upstream prematurely closed|no new key set .* 502")
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         iss = "https://other.test" if change == "issuer" else keys.issuer.issuer
         url = f"http://127.0.0.1:{free_port()}/" if change == "address" else keys.url
         keys.go_away()
-        other = policy(data, {"one": (iss, url)})
+        other = policy(backend, {"one": (iss, url)})
         gateway.reload(other)
         until(lambda: ask(gateway, keys.issuer.token()).status_code == 503, "the reload forgets the keys")
         assert [ask(gateway, keys.issuer.token(iss=iss)).status_code for _ in range(10)] == [503] * 10
@@ -188,8 +180,8 @@ def test_another_issuer_does_not_get_the_keys_of_the_one_before(data: Backend, c
         assert [ask(gateway, keys.issuer.token(iss=iss)).status_code for _ in range(10)] == [503] * 10
 
 
-def test_a_damaged_file_is_said_and_not_used(data: Backend) -> None:
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_damaged_file_is_said_and_not_used(backend: Backend) -> None:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         gateway.expect_error("upstream prematurely closed|no new key set .* 502")
         gateway.expect_error("the remembered key set is not used")
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
@@ -202,31 +194,31 @@ def test_a_damaged_file_is_said_and_not_used(data: Backend) -> None:
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come again")
 
 
-def test_a_reload_keeps_the_keys_without_asking(data: Backend) -> None:
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_reload_keeps_the_keys_without_asking(backend: Backend) -> None:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         keys.go_away()
-        gateway.reload({**one(data, keys), "workers": 1})
+        gateway.reload({**one(backend, keys), "workers": 1})
         assert [ask(gateway, keys.issuer.token()).status_code for _ in range(10)] == [200] * 10
         assert len(keys.server.requests) == 1
 
 
-def test_a_reload_that_admits_other_algorithms_looks_again(data: Backend) -> None:
-    with KeyServer(fresh_issuer()) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_reload_that_admits_other_algorithms_looks_again(backend: Backend) -> None:
+    with KeyServer(fresh_issuer()) as keys, Gateway(one(backend, keys)) as gateway:
         gateway.expect_error("no new key set")
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
-        gateway.reload(one(data, keys, algorithms=["EdDSA"]))
+        gateway.reload(one(backend, keys, algorithms=["EdDSA"]))
         until(lambda: statuses(gateway)["one"]["keys"] == 1, "only one key is left")
         assert accepts(gateway, keys.issuer.token("EdDSA"))
         until(lambda: not accepts(gateway, keys.issuer.token("RS512")), "RS512 is no more")
-        gateway.reload(one(data, keys, algorithms=["PS384"]))
+        gateway.reload(one(backend, keys, algorithms=["PS384"]))
         until(lambda: ask(gateway, keys.issuer.token("EdDSA")).status_code == 503, "no key is left")
         until(lambda: statuses(gateway)["one"].get("error"), "and it is said why")
         assert "no key for the algorithms that the policy admits" in statuses(gateway)["one"]["error"]
 
 
-def test_a_disk_that_takes_nothing_is_an_alarm_and_no_more(data: Backend) -> None:
-    with KeyServer(fresh_issuer(), max_age=5) as keys, Gateway(one(data, keys)) as gateway:
+def test_a_disk_that_takes_nothing_is_an_alarm_and_no_more(backend: Backend) -> None:
+    with KeyServer(fresh_issuer(), max_age=5) as keys, Gateway(one(backend, keys)) as gateway:
         gateway.expect_error("the key set is not remembered on disk")
         until(lambda: accepts(gateway, keys.issuer.token()), "the keys come")
         path = remembered(gateway)

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import psutil
@@ -14,51 +14,22 @@ import pytest
 from tests.support.backend import Backend
 from tests.support.gateway import Gateway, wait_for
 from tests.support.http2 import Connection, request
+from tests.support.listening import TWO_HOSTS_AND_ANY, answer, policy
 from tests.support.ports import free_port
 from tests.support.raw import exchange, status_of
-from tests.support.wire import fields_of, port_of
-
-
-def policy(backend: Backend, **more: Any) -> dict[str, Any]:
-    route = {"prefix": "/", "methods": ["GET", "POST"], "upstream": "data", "auth": "none"}
-    return {
-        "upstreams": {"data": {"servers": [backend.url]}},
-        "defaults": {"rate": {"limit": "100000/s", "burst": 100000}},
-        "routes": [route],
-        **more,
-    }
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
+from tests.support.wire import port_of
 
 
 @pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     """A gateway with routes for two hosts and for any."""
-    routes = [
-        {"prefix": "/api", "methods": ["GET"], "upstream": "data", "auth": "none"},
-        {
-            "prefix": "/",
-            "methods": ["GET"],
-            "upstream": "data",
-            "auth": "none",
-            "hosts": ["shop.example", "blog.example"],
-        },
-    ]
-    with Gateway(policy(backend, routes=routes)) as running:
+    with Gateway(policy(backend, routes=TWO_HOSTS_AND_ANY)) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def _forget(backend: Backend) -> None:
     backend.forget()
-
-
-def answer(raw: bytes) -> tuple[int, dict[str, str], bytes]:
-    return status_of(raw), dict(fields_of(raw)), raw.partition(b"\r\n\r\n")[2]
 
 
 # --- Who is meant ------------------------------------------------------------------------------------------

@@ -30,12 +30,6 @@ SEED: Final = 20261124
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend) | {"listen": {"http": {"redirect": False}}}) as running:
         running.expect_error(CLIENTS_FAULT)

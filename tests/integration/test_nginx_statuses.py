@@ -33,21 +33,10 @@ from tests.support.refusals import (
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend)) as running:
         running.expect_error(CLIENTS_FAULT)
         yield running
-
-
-@pytest.fixture(scope="module")
-def wire(gateway: Gateway, backend: Backend) -> Wire:
-    return Wire(gateway, backend)
 
 
 def logged(wire: Wire, outcome: Outcome) -> Outcome:

@@ -14,12 +14,6 @@ from tests.support.wire import BOTH_VERSIONS, HTTP2, ask, port_of
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     policy = {

@@ -14,12 +14,6 @@ from tests.support.raw import status_of
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     def route(**settings: Any) -> dict[str, Any]:
         return {"methods": ["GET"], "upstream": "data", "auth": "none", **settings}

@@ -40,12 +40,6 @@ def policy(backend: Backend, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend, trusted_proxies=TRUSTED)) as running:
         yield running

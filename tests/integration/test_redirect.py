@@ -2,58 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from tests.support.backend import Backend
 from tests.support.gateway import Gateway
-from tests.support.raw import status_of
-from tests.support.wire import fields_of
+from tests.support.listening import TWO_HOSTS_AND_ANY, answer, policy
 
 ORIGIN: Final = "https://shop.example:444"
-
-
-def policy(backend: Backend, **more: Any) -> dict[str, Any]:
-    route = {"prefix": "/", "methods": ["GET", "POST"], "upstream": "data", "auth": "none"}
-    return {
-        "upstreams": {"data": {"servers": [backend.url]}},
-        "defaults": {"rate": {"limit": "100000/s", "burst": 100000}},
-        "routes": [route],
-        **more,
-    }
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     """A gateway with a public origin of its own, and routes for two hosts and for any."""
-    routes = [
-        {"prefix": "/api", "methods": ["GET"], "upstream": "data", "auth": "none"},
-        {
-            "prefix": "/",
-            "methods": ["GET"],
-            "upstream": "data",
-            "auth": "none",
-            "hosts": ["shop.example", "blog.example"],
-        },
-    ]
-    with Gateway(policy(backend, origin=ORIGIN, routes=routes)) as running:
+    with Gateway(policy(backend, origin=ORIGIN, routes=TWO_HOSTS_AND_ANY)) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def _forget(backend: Backend) -> None:
     backend.forget()
-
-
-def answer(raw: bytes) -> tuple[int, dict[str, str], bytes]:
-    return status_of(raw), dict(fields_of(raw)), raw.partition(b"\r\n\r\n")[2]
 
 
 @pytest.mark.parametrize(

@@ -30,24 +30,6 @@ EVENTS: Final = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-st
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture
-def answers(backend: Backend) -> Iterator[Callable[[Respond], None]]:
-    """Let the backend answer as a test wants, for the time of the test."""
-    usual = backend.respond
-
-    def set_respond(respond: Respond) -> None:
-        backend.respond = respond
-
-    yield set_respond
-    backend.respond = usual
-
-
-@pytest.fixture(scope="module")
 def sockets() -> Iterator[Server]:
     """A WebSocket service: greets, then sends back what it is sent until it is asked to close."""
 

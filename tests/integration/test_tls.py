@@ -35,12 +35,6 @@ def policy(backend: Backend, **more: Any) -> dict[str, Any]:
     return {"upstreams": {"data": {"servers": [backend.url]}}, "tls": TLS, "routes": [route], **more}
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=[trustme.KeyType.RSA, trustme.KeyType.ECDSA], ids=["RSA", "ECDSA"])
 def gateway(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Gateway]:
     with Gateway(policy(backend), files=issued(request.param)) as running:

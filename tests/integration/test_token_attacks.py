@@ -39,13 +39,7 @@ def jwks(issuer: Issuer) -> Iterator[Backend]:
         yield backend
 
 
-@pytest.fixture(scope="module")
-def data() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
-def policy(jwks: Backend, data: Backend) -> dict[str, Any]:
+def policy(jwks: Backend, backend: Backend) -> dict[str, Any]:
     def route(path: str, mode: str = "enforce", issuer: str = "own", **auth: Any) -> dict[str, Any]:
         wanted = {"issuer": issuer, "audience": "data", "scopes": ["users:read"], "mode": mode, **auth}
         return {"prefix": path, "methods": ["GET", "POST"], "upstream": "data", "auth": wanted}
@@ -59,7 +53,7 @@ def policy(jwks: Backend, data: Backend) -> dict[str, Any]:
             "exact": issuer("https://exact.test", skew="0s"),
             "foreign": issuer("https://foreign.test", types=["JWT"]),
         },
-        "upstreams": {"data": {"servers": [data.url]}},
+        "upstreams": {"data": {"servers": [backend.url]}},
         "defaults": {"rate": {"limit": "10000/s", "burst": 10000}},
         "routes": [
             route(ROUTE),
@@ -74,8 +68,8 @@ def policy(jwks: Backend, data: Backend) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def gateway(jwks: Backend, data: Backend) -> Iterator[Gateway]:
-    with Gateway(policy(jwks, data)) as running:
+def gateway(jwks: Backend, backend: Backend) -> Iterator[Gateway]:
+    with Gateway(policy(jwks, backend)) as running:
         await_keys(running)
         yield running
 
@@ -113,12 +107,12 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(gateway: Gateway, client: httpx.Client, issuer: Issuer, data: Backend) -> dict[str, Outcome]:
+def outcomes(gateway: Gateway, client: httpx.Client, issuer: Issuer, backend: Backend) -> dict[str, Outcome]:
     seen = {}
     for name, case in EXPECTED.items():
-        before = len(data.requests)
+        before = len(backend.requests)
         response = client.get(ROUTE, headers=bearer(issuer.forge(case)))
-        seen[name] = response, len(data.requests) > before
+        seen[name] = response, len(backend.requests) > before
     last = next(response for response, forwarded in reversed(seen.values()) if not forwarded)
     event_of(gateway, last)
     reasons = {event["request_id"]: event["reason"] for event in gateway.audit()}
@@ -229,16 +223,16 @@ def test_the_query_the_body_and_cookies_are_never_read(client: httpx.Client, iss
     assert client.get(ROUTE, params={"access_token": "x"}, headers=bearer(token)).status_code == 200
 
 
-def test_two_authorization_headers_are_refused(gateway: Gateway, issuer: Issuer, data: Backend) -> None:
+def test_two_authorization_headers_are_refused(gateway: Gateway, issuer: Issuer, backend: Backend) -> None:
     good, bad = issuer.token(), issuer.forge({"signature": "other key"})
-    before = len(data.requests)
+    before = len(backend.requests)
     for first, second in ((good, good), (good, bad), (bad, good)):
         request = (
             f"GET {ROUTE} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {first}\r\nauthorization: Bearer {second}\r\n\r\n"
         )
         assert gateway.raw(request.encode()).startswith(b"HTTP/1.1 400 ")
-    assert len(data.requests) == before
+    assert len(backend.requests) == before
 
 
 def test_two_authorization_headers_are_refused_over_http_2(gateway: Gateway, issuer: Issuer) -> None:
@@ -305,19 +299,19 @@ def test_the_types_are_the_issuers_own(client: httpx.Client, issuer: Issuer) -> 
     assert client.get(ROUTE, headers=bearer(issuer.forge({"header": {"typ": "JWT"}}))).status_code == 401
 
 
-def test_the_service_learns_who_calls(client: httpx.Client, issuer: Issuer, data: Backend) -> None:
+def test_the_service_learns_who_calls(client: httpx.Client, issuer: Issuer, backend: Backend) -> None:
     headers = bearer(issuer.token(client_id="portal", scope="users:read")) | {
         b"X-Client-Id": b"forged",
         b"X-Scopes": b"admin",
     }
     assert client.get(ROUTE, headers=headers).status_code == 200
-    request = data.requests[-1]
+    request = backend.requests[-1]
     assert request.header("X-Client-Id") == "portal"
     assert request.header("X-Scopes") == "users:read"
 
 
 def test_observe_lets_everything_through_and_says_what_it_saw(
-    gateway: Gateway, client: httpx.Client, issuer: Issuer, data: Backend
+    gateway: Gateway, client: httpx.Client, issuer: Issuer, backend: Backend
 ) -> None:
     for headers, code in (
         ({}, "token_missing"),
@@ -330,17 +324,17 @@ def test_observe_lets_everything_through_and_says_what_it_saw(
         event = event_of(gateway, response)
         assert (event["decision"], event["code"], event["guard"]) == ("observed", code, "token")
         if code != "insufficient_scope":
-            assert data.requests[-1].header("X-Client-Id") is None
+            assert backend.requests[-1].header("X-Client-Id") is None
 
 
 # --- Floods ------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_unknown_kids_brings_one_fetch(issuer: Issuer, data: Backend) -> None:
+def test_a_flood_of_unknown_kids_brings_one_fetch(issuer: Issuer, backend: Backend) -> None:
     """A gateway of its own: one unknown kid a minute counts, and other tests send some."""
     with (
         Backend(lambda _request: key_set(issuer)) as jwks,
-        Gateway(policy(jwks, data)) as gateway,
+        Gateway(policy(jwks, backend)) as gateway,
         gateway.client() as client,
     ):
         await_keys(gateway)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.support.backend import Backend, Request, Respond, Response
+from tests.support.backend import Backend, Request, Respond, Response, takeover
 from tests.support.gateway import Gateway
 from tests.support.http2 import Connection, request
 from tests.support.ports import free_port
@@ -26,24 +26,6 @@ UPSTREAMS_FAULT: Final = (
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as running:
-        yield running
-
-
-@pytest.fixture
-def answers(backend: Backend) -> Iterator[Callable[[Respond], None]]:
-    """Let the backend answer as a test wants, for the time of the test."""
-    usual = backend.respond
-
-    def set_respond(respond: Respond) -> None:
-        backend.respond = respond
-
-    yield set_respond
-    backend.respond = usual
-
-
-@pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     rules = policy(backend)
     rules["upstreams"]["hasty"] = {"servers": [backend.url], "read_timeout": "500ms"}
@@ -54,18 +36,6 @@ def gateway(backend: Backend) -> Iterator[Gateway]:
 
 
 # --- A service that fails ----------------------------------------------------------------------------------
-
-
-def takeover(*parts: bytes, then: Callable[[socket.socket], None] | None = None) -> Response:
-    """Return an answer of bytes as they are; the connection closes behind them, once `then` has returned."""
-
-    def send(connection: socket.socket) -> None:
-        for part in parts:
-            connection.sendall(part)
-        if then is not None:
-            then(connection)
-
-    return Response(takeover=send)
 
 
 def until_closed(connection: socket.socket) -> None:

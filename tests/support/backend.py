@@ -61,6 +61,18 @@ class Response:
 Respond = Callable[[Request], Response]
 
 
+def takeover(*parts: bytes, then: Callable[[socket.socket], None] | None = None) -> Response:
+    """Return an answer of bytes as they are; the connection closes behind them, once `then` has returned."""
+
+    def send(connection: socket.socket) -> None:
+        for part in parts:
+            connection.sendall(part)
+        if then is not None:
+            then(connection)
+
+    return Response(takeover=send)
+
+
 @dataclass
 class _Books:
     """What is counted, under one lock."""
