@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: help setup run token test lint load bench lock clean
+.PHONY: help setup run token test faults lint load bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -33,6 +33,10 @@ token: ## Print an access token for the demo client, nothing else
 # Two processes for two cores; the tests of one file share its fixtures, so they stay together.
 test: setup ## Run every test: unit, functional, integration, end to end
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# One test after the other, so that no load disturbs another. PYTEST="-k reload" takes some of them.
+faults: setup ## Run the tests of faults for long (half an hour); figures in build/reports/faults.json
+	@FAULTS=long $(BIN)/python -m pytest -v tests/faults $(PYTEST)
 
 lint: setup ## Run every check that reads the sources, the rendered nginx.conf and the dependencies
 	@$(BIN)/python -m tests.lint

@@ -1,0 +1,66 @@
+"""How long and how much the tests of faults run: the one place that holds both sets of bounds."""
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+VARIABLE: Final = "FAULTS"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long and how much.
+
+    Attributes:
+        timeout: seconds after which pytest ends a test that hangs.
+        load: seconds of load around a fault, before it and after it each.
+        kills: how many times a process is killed.
+        reloads: how many times the policy is reloaded under load.
+        slow_clients: how many clients of each slow kind there are at once.
+        half_heads: how many connections one address keeps with half a head on each.
+        idle_connections: how many connections idle at once.
+        steady: seconds of load over which memory must not climb.
+    """
+
+    timeout: float
+    load: float
+    kills: int
+    reloads: int
+    slow_clients: int
+    half_heads: int
+    idle_connections: int
+    steady: float
+
+
+BOUNDS: Final = {
+    # `make test`: a file of tests takes seconds.
+    "short": Bounds(
+        timeout=120,
+        load=0.5,
+        kills=2,
+        reloads=10,
+        slow_clients=100,
+        half_heads=1000,
+        idle_connections=1000,
+        steady=8,
+    ),
+    # `make faults`.
+    "long": Bounds(
+        timeout=1800,
+        load=5,
+        kills=20,
+        reloads=200,
+        slow_clients=1000,
+        half_heads=5000,
+        idle_connections=5000,
+        steady=600,
+    ),
+}
+
+
+def chosen() -> str:
+    """Return the name of the set of bounds that the environment asks for; the short ones unless it does."""
+    name = os.environ.get(VARIABLE, "short")
+    if name not in BOUNDS:
+        raise ValueError(f"{VARIABLE} is {name!r}; it must be one of: {', '.join(BOUNDS)}")
+    return name
