@@ -44,6 +44,11 @@ lint: setup ## Run every check that reads the sources, the rendered nginx.conf a
 load: setup ## Run locust against a gateway of its own for SECONDS (default 30); report in build/reports/load.html
 	@$(BIN)/python -m load.run --seconds $${SECONDS_OF_LOAD:-30}
 
+# A peer that can't be installed is left out, by name; wrk can't.
+bench: setup ## Measure the gateway beside its peers (ONLY=token,proxy for some); build/reports/bench.{json,png}
+	@openresty/install-packages bench || true
+	@$(BIN)/python -m load.bench --only "$(ONLY)"
+
 # What ships is constrained to the releases that the tests ran with.
 lock: setup ## Renew requirements/*.txt to the newest releases that the bounds admit
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/development.in -o requirements/development.txt

@@ -1,0 +1,83 @@
+"""The gateway, started as an operator starts it: `bartizan run` with a policy, one worker.
+
+It does what it always does, which is more than the peers do here: one reading of the path, request id and trace
+context, security headers, RateLimit headers, the access log as JSON, metrics by route, and of the token also its type
+and its scope. It serves no route without a rate limit, so it counts the rate where the others do nothing, too.
+"""
+
+from ipaddress import IPv4Address
+from typing import Any, Final
+
+from load.bench.peers.target import BURST, CONCURRENCY, RATE, Guards, Site, Target
+from load.bench.tokens import AUDIENCE, ISSUER, SCOPE
+from tests.support.gateway import Gateway
+
+
+class Bartizan(Target):
+    """A running gateway."""
+
+    def __init__(self, site: Site, guards: Guards) -> None:
+        """Start it and wait until it is ready."""
+        files = {"denied.txt": denied(guards.denied)} if guards.denied else {}
+        self.gateway = Gateway(policy(site, guards), files=files)
+        self._site = site
+
+    @property
+    def url(self) -> str:
+        """The plain listener."""
+        return self.gateway.http.replace("localhost", "127.0.0.1")
+
+    def worker_pids(self) -> list[int]:
+        """Return the one worker."""
+        return self.gateway.worker_pids()
+
+    def stop(self) -> None:
+        """Stop it; an unexpected error in its log is an error here."""
+        self.gateway.stop()
+
+
+def policy(site: Site, guards: Guards) -> dict[str, Any]:
+    """Write the policy."""
+    # A counter lives until its bucket is full again: of 10 an hour, six minutes for each request.
+    rate = (
+        {"limit": "10/h", "burst": 1_000} if guards.many_clients else {"limit": f"{RATE}/s", "burst": BURST}
+    )
+    addresses: dict[str, Any] = {"addresses": {"deny_files": ["denied.txt"]}} if guards.denied else {}
+    return {
+        "listen": {"https": "off", "http": {"redirect": False}},
+        "workers": 1,
+        "trusted_proxies": ["127.0.0.1"] if guards.many_clients else [],
+        "issuers": {
+            "bench": {
+                "issuer": ISSUER,
+                "jwks": f"http://127.0.0.1:{site.backend}/jwks.json",
+                "algorithms": ["RS512"],
+            }
+        },
+        "upstreams": {"data": {"servers": [f"http://127.0.0.1:{site.backend}"]}},
+        "defaults": {
+            "body": "1MiB",
+            "rate": rate,
+            "concurrency": {"limit": CONCURRENCY} if guards.limits else "off",
+            **addresses,
+        },
+        "routes": [
+            {
+                "prefix": f"/service-{number}",
+                "methods": ["GET"],
+                "upstream": "data",
+                "auth": {"issuer": "bench", "audience": AUDIENCE, "scopes": [SCOPE]}
+                if guards.token
+                else "none",
+            }
+            for number in range(guards.routes)
+        ],
+    }
+
+
+_FIRST: Final = int(IPv4Address("11.0.0.0"))
+
+
+def denied(count: int) -> str:
+    """List networks of different sizes, none of them loopback, none next to another (they could be joined then)."""
+    return "".join(f"{IPv4Address(_FIRST + number * 512)}/{24 + number % 9}\n" for number in range(count))

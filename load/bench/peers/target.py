@@ -1,0 +1,73 @@
+"""What all peers have in common."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from load.bench.tokens import Tokens
+
+# High enough that nothing is refused, but counted all the same. Each proxy has them for one client address.
+RATE: Final = 1_000_000  # a second
+BURST: Final = 1_000_000
+CONCURRENCY: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What a proxy has to do for each request besides forwarding it.
+
+    Attributes:
+        limits: count requests a second and requests at once, by the client's address.
+        token: let only requests with a good access token through.
+        routes: how many routes it tells apart.
+        denied: how many networks it refuses.
+        many_clients: count by the address in X-Forwarded-For, and keep each counter for the whole run.
+    """
+
+    limits: bool = False
+    token: bool = False
+    routes: int = 10
+    denied: int = 0
+    many_clients: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a proxy stands.
+
+    Attributes:
+        folder: for its files; it is its own.
+        backend: the port of the service behind it.
+        tokens: what it must let pass, and the keys for that.
+    """
+
+    folder: Path
+    backend: int
+    tokens: Tokens
+
+
+class Target(ABC):
+    """A proxy; starts when it is made."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Scheme, host and port of where requests go."""
+
+    @abstractmethod
+    def worker_pids(self) -> list[int]:
+        """Return the processes whose time is the price of a request."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,86 @@
+"""Driving a proxy with wrk, which keeps a fixed number of connections busy, and reading what it prints."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CONNECTIONS: Final = 16
+SCRIPT: Final = Path(__file__).with_name("requests.lua")
+_UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
+_PERCENTILE: Final = re.compile(r"^ +(\d+)% +([\d.]+)(us|ms|s|m|h)$", re.MULTILINE)
+_COUNT: Final = re.compile(r"^ +(\d+) requests in ([\d.]+)(ms|s|m|h),", re.MULTILINE)
+_BAD: Final = re.compile(r"^ *(Non-2xx .*|Socket errors: .*)$", re.MULTILINE)
+
+
+class LoadError(Exception):
+    """Not every request was answered with success: what was measured means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent.
+
+    Attributes:
+        template: a file with a whole request, with a hole `{}` where there are values.
+        values: a file with one value a line; None if all requests are the same.
+    """
+
+    template: Path
+    values: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What wrk counted.
+
+    Attributes:
+        requests: how many were answered.
+        seconds: in how long.
+        percentiles: milliseconds, by the per cent of requests that took no longer.
+    """
+
+    requests: int
+    seconds: float
+    percentiles: dict[int, float]
+
+
+def drive(url: str, load: Load, seconds: int, start: int = 0) -> Run:
+    """Send requests as fast as they are answered.
+
+    Args:
+        url: where to; its path is the template's.
+        load: what.
+        seconds: for how long.
+        start: behind how many of the values to begin.
+
+    Raises:
+        LoadError: if any request failed.
+    """
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
+    command += ["-s", str(SCRIPT), url, "--", str(load.template)]
+    if load.values:
+        command += [str(load.values), str(start)]
+    done = subprocess.run(  # noqa: S603 (words of our own)
+        command, capture_output=True, text=True, timeout=seconds + 60, check=False
+    )
+    if done.returncode != 0:
+        raise LoadError(f"wrk ended with {done.returncode}: {done.stderr or done.stdout}")
+    return read_output(done.stdout)
+
+
+def read_output(text: str) -> Run:
+    """Read what wrk prints.
+
+    Raises:
+        LoadError: if it tells of failed requests, or of none at all.
+    """
+    if bad := _BAD.search(text):
+        raise LoadError(bad[1])
+    count = _COUNT.search(text)
+    if count is None or count[1] == "0":
+        raise LoadError("no request was answered")
+    seconds = float(count[2]) * _UNITS[count[3]] / 1000
+    percentiles = {int(name): float(value) * _UNITS[unit] for name, value, unit in _PERCENTILE.findall(text)}
+    return Run(int(count[1]), seconds, percentiles)
