@@ -12,6 +12,7 @@ from load.bench.backend import Backend
 from load.bench.check import CheckError, check
 from load.bench.cores import Cores
 from load.bench.peers.bartizan import Bartizan
+from load.bench.peers.envoy import Envoy, EnvoyWithCache
 from load.bench.peers.haproxy import Haproxy
 from load.bench.peers.nginx import Nginx
 from load.bench.peers.target import Guards, Site, Target
@@ -24,6 +25,8 @@ PEERS: Final[dict[str, Callable[[Site, Guards], Target]]] = {
     "bartizan": Bartizan,
     "nginx": Nginx,
     "haproxy": Haproxy,
+    "envoy": Envoy,
+    "envoy-cache": EnvoyWithCache,
 }
 CANNOT_VERIFY: Final = {"nginx"}
 WARM_UP_SECONDS: Final = 1

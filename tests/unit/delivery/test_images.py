@@ -64,7 +64,7 @@ def test_nothing_else_reaches_a_build(path: str) -> None:
 
 
 def test_every_group_of_packages_has_its_user() -> None:
-    assert set(PACKAGES.values()) == {"edge", "python", "build", "test"}
+    assert set(PACKAGES.values()) == {"edge", "python", "build", "test", "bench"}
     assert IMAGES["openresty"].needs() == {"edge", "python", "build"}
     assert IMAGES["tokendealer"].needs() == IMAGES["upstream"].needs() == {"python", "build"}
 
