@@ -13,8 +13,8 @@ class Bounds:
 
     Attributes:
         timeout: seconds after which pytest ends a test that hangs.
-        load: seconds of load around a fault, before it and after it each.
-        kills: how many times a process is killed.
+        kills: how many times a process of the gateway is killed.
+        service_kills: how many times a service behind it is; each start of one takes a second or two.
         reloads: how many times the policy is reloaded under load.
         slow_clients: how many clients of each slow kind there are at once.
         half_heads: how many connections one address keeps with half a head on each.
@@ -23,8 +23,8 @@ class Bounds:
     """
 
     timeout: float
-    load: float
     kills: int
+    service_kills: int
     reloads: int
     slow_clients: int
     half_heads: int
@@ -36,8 +36,8 @@ BOUNDS: Final = {
     # `make test`: a file of tests takes seconds.
     "short": Bounds(
         timeout=120,
-        load=0.5,
         kills=2,
+        service_kills=1,
         reloads=10,
         slow_clients=100,
         half_heads=1000,
@@ -47,8 +47,8 @@ BOUNDS: Final = {
     # `make faults`.
     "long": Bounds(
         timeout=1800,
-        load=5,
         kills=20,
+        service_kills=10,
         reloads=200,
         slow_clients=1000,
         half_heads=5000,

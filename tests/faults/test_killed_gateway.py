@@ -108,9 +108,9 @@ def kill_both(gateway: Gateway) -> None:
 def test_all(bounds: Bounds, figures: Figures, kill: Callable[[Gateway], None], code: int, said: str) -> None:
     """Expected: the rest ends too, and says why where somebody is left to say it; the next start serves.
 
-    So a service manager can start it again, and nobody keeps the ports. Lost after they were forwarded are the
-    requests not answered yet, of each client one at each worker at most; others may have been on their way to a
-    worker that did not come to accept them. What comes while nothing runs is refused at once.
+    So a service manager can start it again, and nobody keeps the ports. Lost after they were forwarded are
+    the requests not answered yet, of each client one at each worker at most; others may have been on their
+    way to a worker that did not come to accept them. What comes while nothing runs is refused at once.
     """
     killed = 0
     away = 0.0

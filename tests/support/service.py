@@ -33,11 +33,16 @@ class Service:
         """
         self.events: list[dict[str, Any]] = []
         self._module = module
+        self._arguments = list(map(str, arguments))
         self._ready = ready
         self._expected: set[str] = set()
+        self._killed = False
+        self._start()
+
+    def _start(self) -> None:
         self._seen_ready = threading.Event()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
+            [sys.executable, "-m", self._module, *self._arguments],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -49,7 +54,21 @@ class Service:
         if not self._seen_ready.wait(PATIENCE) or self.process.poll() is not None:
             self.process.kill()
             self._finish()
-            raise AssertionError(f"{module} is not ready: {self.events}")
+            raise AssertionError(f"{self._module} is not ready: {self.events}")
+
+    def kill(self) -> None:
+        """Kill it, without a chance to tidy up; a test that does so may leave it killed."""
+        self.process.kill()
+        self._finish()
+        self._killed = True
+
+    def restart(self) -> None:
+        """Start it again, on the port that it had, after it has ended."""
+        assert self.process.poll() is not None, "it still runs"
+        if "--port" in self._arguments:
+            self._arguments[self._arguments.index("--port") + 1] = str(self.port)
+        self._killed = False
+        self._start()
 
     @property
     def url(self) -> str:
@@ -62,7 +81,9 @@ class Service:
         return int(self.url.rpartition(":")[2])
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it if it still runs, and return its exit code."""
+        """Stop it if it still runs, and return its exit code; 0 for one that was killed, which has none."""
+        if self._killed:
+            return 0
         if self.process.poll() is None:
             self.process.send_signal(signum)
         try:

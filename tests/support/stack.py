@@ -62,10 +62,10 @@ class Stack:
         ports = {"https": free_port()}
         issuer = f"https://localhost:{ports['https']}"
         dealing, keeping = self.folder / "tokendealer", self.folder / "upstream"
-        _command("tokendealer", "init", "--demo", "--algorithm", algorithm, "--state", dealing)
-        _command("upstream", "init", "--state", keeping)
+        command("tokendealer", "init", "--demo", "--algorithm", algorithm, "--state", dealing)
+        command("upstream", "init", "--state", keeping)
         self.secrets[DEMO] = json.loads((dealing / "demo-client.json").read_text())["client_secret"]
-        added = _command(
+        added = command(
             *("tokendealer", "clients", "add", READER, "--audience", "data", "--scope", "users:read"),
             *("--json", "--state", dealing),
         )
@@ -133,7 +133,7 @@ def demo_policy() -> dict[str, Any]:
     return loaded
 
 
-def _command(module: str, *arguments: str | Path) -> str:
+def command(module: str, *arguments: str | Path) -> str:
     """Run a service's command to its end and return what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],

@@ -99,6 +99,7 @@ class Traffic:
         *,
         connections: int = 32,
         each: int | None = None,
+        rest: float = 0,
         tls: ssl.SSLContext | None = None,
         source: str = "127.0.0.1",
         patience: float = 60,
@@ -110,6 +111,7 @@ class Traffic:
             request: makes a request from its number; every request has another.
             connections: how many clients there are, each with one connection.
             each: after how many requests a client opens another connection; None for as late as possible.
+            rest: seconds that a client rests between two requests.
             tls: a context for TLS; None for none.
             source: the clients' address.
             patience: seconds that an answer may take as a whole.
@@ -119,6 +121,7 @@ class Traffic:
         self._request = request
         self._connections = connections
         self._each = each
+        self._rest = rest
         self._tls = tls
         self._source = source
         self._patience = patience
@@ -216,3 +219,5 @@ class Traffic:
             if _CLOSES.search(received.partition(b"\r\n\r\n")[0] + b"\r\n"):
                 return
             asked += 1
+            if self._rest:
+                await asyncio.sleep(self._rest)
