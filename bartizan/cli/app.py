@@ -1,5 +1,6 @@
 """The commands, and what their help teaches."""
 
+import json
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,7 @@ from bartizan.generations import new_generation, prune, rendering_lock
 from bartizan.policy import load_policy
 from bartizan.policy.document import read_document
 from bartizan.policy.load import read_policy
+from bartizan.policy.schema import policy_schema
 from bartizan.ports import busy
 from bartizan.prepare import find_layout, find_state, prepare_certificate, prepare_folders
 from bartizan.reload import reload as reload_gateway
@@ -189,6 +191,18 @@ def explain(
     A request that no route takes is explained too: 404 or 405, and what is close.
     """
     show(explain_request(load_policy(policy), method.upper(), url), read_document(policy), policy)
+
+
+@app.command(
+    epilog="Example: bartizan schema > gateway.schema.json; then the policy's first line may be"
+    " # yaml-language-server: $schema=gateway.schema.json"
+)
+def schema() -> None:
+    """Print the JSON schema of a policy file, with which an editor completes and checks it.
+
+    It knows each key by itself. What one must be because of another is what bartizan check judges.
+    """
+    typer.echo(json.dumps(policy_schema(), indent=2, ensure_ascii=False))
 
 
 @app.command(

@@ -11,7 +11,10 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 class Model(BaseModel):
     """A part of a policy: unknown keys and wrong types are errors, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    # The text below a field is its description: in the JSON schema, and in the policy reference.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 def off_is_none(value: Any) -> Any:

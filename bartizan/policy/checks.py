@@ -72,6 +72,15 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _is_address(host: str) -> bool:
+    # nginx compares names only (X509_check_host), so an address would never be found in a certificate.
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _listeners(policy: Policy) -> Iterator[Finding]:
     listen = policy.listen
     if listen.https is None and listen.http is None:
@@ -116,6 +125,27 @@ def _services(policy: Policy) -> Iterator[Finding]:
             yield Finding(
                 ("issuers", name, "ca"),
                 "belongs to an https jwks, but this one is http; leave ca out or use https",
+            )
+        parts = urlsplit(issuer.jwks)
+        if parts.scheme == "https" and _is_address(parts.hostname or ""):
+            yield Finding(
+                ("issuers", name, "jwks"),
+                f"nginx can't verify a certificate for the address {parts.hostname}; write the issuer's name",
+            )
+    for name, upstream in policy.upstreams.items():
+        if upstream.scheme == "http" or upstream.server_name is not None:
+            continue
+        hosts = sorted({urlsplit(server).hostname or "" for server in upstream.servers})
+        remedy = "set server_name to the name in the servers' certificate"
+        if len(hosts) > 1:
+            yield Finding(
+                ("upstreams", name, "servers"),
+                f"https servers of several names ({', '.join(hosts)}); {remedy}",
+            )
+        elif _is_address(hosts[0]):
+            yield Finding(
+                ("upstreams", name, "servers"),
+                f"nginx can't verify a certificate for the address {hosts[0]}; {remedy}",
             )
 
 

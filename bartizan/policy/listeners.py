@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bartizan.policy.base import Model, off_is_none
+from bartizan.policy.formats import Format, Forms, word
 from bartizan.policy.values import File
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -15,13 +16,15 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Listener(Model):
     """A public listener; a number alone is short for its port."""
 
-    port: Port
-    redirect: bool = Field(
-        default=True, description="http only: redirect to https, and serve nothing but certbot's challenges"
-    )
-    proxy_protocol: bool = Field(
-        default=False, description="whether the balancer in front speaks the PROXY protocol"
-    )
+    port: Annotated[Port, Field(examples=[8443])]
+    """The TCP port."""
+    redirect: bool = True
+    """Only for http. `true` redirects to https (301, or 308 for other methods than GET and HEAD) and serves
+    nothing else but `/healthz` and certbot's challenges; `false` serves the routes, where TLS ends before
+    the gateway."""
+    proxy_protocol: bool = False
+    """Whether the balancer in front speaks the PROXY protocol (version 1 or 2). Then every connection must
+    begin with it, and it counts if the balancer is in `trusted_proxies`; `X-Forwarded-For` counts no more."""
 
 
 def _listener(value: Any) -> Any:
@@ -60,7 +63,9 @@ class Operator(Model):
     """The operator's own listener: /metrics, /status, /readyz. Written as a port or HOST:PORT."""
 
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    """A loopback address."""
     port: Port
+    """The TCP port."""
 
     @property
     def address(self) -> str:
@@ -87,19 +92,41 @@ def _every_interface() -> tuple[str, ...]:
     return every
 
 
+PublicListener = Annotated[
+    Listener | None,
+    BeforeValidator(_listener),
+    Forms((word("off"), {"type": "integer", "minimum": 1, "maximum": 65535, "title": "port"})),
+]
+_OPERATOR = Forms(
+    (
+        {"type": "integer", "minimum": 1, "maximum": 65535, "title": "port"},
+        {"type": "string", "title": "HOST:PORT", "examples": ["127.0.0.1:8081"]},
+    ),
+    instead=True,
+)
+_ADDRESS = Format("address", "an IP address", ("192.0.2.1", "::1"))
+
+
 class Listen(Model):
     """Where the gateway listens."""
 
-    https: Annotated[Listener | None, BeforeValidator(_listener)] = Listener(port=8443)
-    http: Annotated[Listener | None, BeforeValidator(_listener)] = Listener(port=8080)
-    operator: Annotated[Operator, BeforeValidator(_operator)] = Operator(port=8081)
-    addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip)], ...], Field(min_length=1)] = Field(
-        default_factory=_every_interface
+    https: PublicListener = Field(default=Listener(port=8443), examples=[8443])
+    """Where HTTPS is spoken (TLS 1.2 and 1.3, HTTP/1.1 and HTTP/2)."""
+    http: PublicListener = Field(default=Listener(port=8080), examples=[8080])
+    """Where plain HTTP is spoken; unless told otherwise it only redirects to https."""
+    operator: Annotated[Operator, BeforeValidator(_operator), _OPERATOR] = Operator(port=8081)
+    """Where `/metrics`, `/status` and `/readyz` are: a port, or HOST:PORT. On loopback only."""
+    addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip), _ADDRESS], ...], Field(min_length=1)] = (
+        Field(default_factory=_every_interface)
     )
+    """The addresses that https and http listen on. Absent: all of IPv4 (`0.0.0.0`), and of IPv6 (`::`) where
+    the kernel has it."""
 
 
 class Tls(Model):
     """The certificate that clients see. Without it a development certificate is made."""
 
-    certificate: File
-    key: File
+    certificate: Annotated[File, Field(examples=["certs/fullchain.pem"])]
+    """The certificate and its chain in PEM form, the server's own first (certbot's `fullchain.pem`)."""
+    key: Annotated[File, Field(examples=["certs/privkey.pem"])]
+    """Its private key in PEM form, without a passphrase (certbot's `privkey.pem`)."""

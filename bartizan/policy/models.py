@@ -3,10 +3,11 @@
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from bartizan.policy import values
 from bartizan.policy.base import Method, Model
+from bartizan.policy.formats import Format
 from bartizan.policy.guards import AddressLists, Concurrencies, CrossOrigin, Decision, Rate, Rates
 from bartizan.policy.listeners import Listen, Tls
 from bartizan.policy.services import Issuer, Upstream
@@ -18,26 +19,42 @@ RATE: Final = Rate.model_validate({"limit": "200/s", "burst": 100})
 
 
 class Defaults(Model):
-    """What a route may set; here for all routes that don't. `off` is None in a field that was set."""
+    """What a route may set; here for all routes that don't."""
 
+    # `off` is None in a field that was set.
     body: Size = BODY
-    rate: Rates = (RATE,)
-    concurrency: Concurrencies = None
-    addresses: AddressLists = None
-    cors: CrossOrigin = None
+    """The largest request body that is taken. There is always a cap."""
+    rate: Rates = Field(default=(RATE,), examples=[{"limit": "50/s", "burst": 100}])
+    """How many requests may come in a time: one rate, or a list of them. A route needs at least one that is
+    not off."""
+    concurrency: Concurrencies = Field(default=None, examples=[{"limit": 50}])
+    """How many requests may be forwarded at once: one limit, or a list of them."""
+    addresses: AddressLists = Field(default=None, examples=[{"deny": ["192.0.2.0/24"]}])
+    """Which addresses may come."""
+    cors: CrossOrigin = Field(default=None, examples=[{"origins": ["https://app.example.com"]}])
+    """Which pages of other origins may call the route."""
 
 
 class Route(Defaults):
     """One thing that is served: which requests, to whom, and what guards them."""
 
-    path: RoutePath | None = Field(default=None, description="exactly this path")
-    prefix: RoutePath | None = Field(
-        default=None, description="this path and all under it, ending at a segment"
-    )
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = Field(description="GET implies HEAD")
-    hosts: tuple[Host, ...] = Field(default=(), description="absent: any")
-    upstream: str
-    auth: Decision = Field(description="none, or what the token must be")
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["path"]}, {"required": ["prefix"]}]})
+
+    path: RoutePath | None = Field(default=None, examples=["/oauth/token"])
+    """Exactly this path. A route has either `path` or `prefix`."""
+    prefix: RoutePath | None = Field(default=None, examples=["/api/users"])
+    """This path and all under it; it ends at a segment: `/api/users` covers `/api/users/7`, not
+    `/api/usersecret`. The longest match decides, and an exact path goes before a prefix."""
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    """The methods that are served. GET implies HEAD. Another method of a path that is served gets 405."""
+    hosts: tuple[Host, ...] = ()
+    """The hosts that are served, as a request names them in Host. Absent: any. A route for a host goes before
+    one for any."""
+    upstream: Annotated[str, Field(examples=["data"])]
+    """Where requests go: the name of one of the `upstreams`."""
+    auth: Decision = Field(examples=[{"issuer": "tokendealer", "audience": "data", "scopes": ["users:read"]}])
+    """The decision on authentication, which every route must make: `none` for a public route, or what a token
+    must be."""
 
     @model_validator(mode="after")
     def _one_path(self) -> "Route":
@@ -57,25 +74,35 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if parts.port in {None, usual} else f":{parts.port}")
 
 
+_ORIGIN = Format("origin", "scheme, host and port only", ("https://api.example.com",), "^https?://")
+
+
 class Policy(Model):
     """A whole policy file."""
 
     listen: Listen = Listen()
+    """Where the gateway listens."""
     tls: Tls | None = None
-    origin: Annotated[str, AfterValidator(_origin)] | None = Field(
-        default=None, description="what clients call the gateway; absent: localhost at the listener's port"
-    )
-    trusted_proxies: tuple[Proxy, ...] = Field(
-        default=(), description="whose X-Forwarded-For or PROXY header counts"
-    )
+    """The certificate that clients see. Absent: a development certificate is made, under an authority of its
+    own in `tls/ca.pem` of the state folder."""
+    origin: Annotated[str, AfterValidator(_origin), _ORIGIN] | None = None
+    """What clients call the gateway: redirects lead there. Absent: `https://localhost` and the port."""
+    trusted_proxies: tuple[Proxy, ...] = ()
+    """The addresses of your own load balancers: whose `X-Forwarded-For`, or PROXY protocol, counts. Absent:
+    nobody's."""
     workers: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
-    acme: File | None = Field(
-        default=None, description="certbot's webroot; absent: acme/ in the state folder"
-    )
+    """How many worker processes serve; `auto`: one a processor."""
+    acme: File | None = Field(default=None, examples=["/var/lib/letsencrypt/webroot"])
+    """The webroot of certbot, from which the http listener serves `/.well-known/acme-challenge/`. Absent:
+    `acme/` in the state folder."""
     issuers: dict[Name, Issuer] = Field(default_factory=dict)
+    """Who signs tokens, each under a name that routes use."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    """The services behind the gateway, each under a name that routes use."""
     defaults: Defaults = Defaults()
+    """What every route has that doesn't say otherwise."""
     routes: tuple[Route, ...]
+    """What is served. All else is 404."""
 
     @field_validator("workers", mode="before")
     @classmethod

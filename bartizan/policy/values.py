@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from bartizan.policy.formats import Format
 from bartizan.ranges import RangesError, read_network
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)", re.ASCII)
@@ -26,6 +27,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 # RFC 3986 pchar without percent-encoding, without `*`, which people write where they mean a prefix, and
 # without `;`, behind which some services see parameters.
 _PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()+,=:@/-]*", re.ASCII)
+
+_NETWORK: Final = "an IP address, or a network as address/prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,13 @@ def read_duration(value: Any) -> float:
     if match is None:
         raise ValueError("is not a duration; write a number and its unit, such as 500ms, 5s, 2m or 1h")
     return round(float(match[1]) * _SECONDS[match[2]], 6)
+
+
+def whole_seconds(seconds: float) -> float:
+    """Check what nginx or a header takes in whole seconds only."""
+    if seconds % 1:
+        raise ValueError("is not a number of whole seconds; write such as 1s, 90s or 2m")
+    return seconds
 
 
 def write_duration(seconds: float) -> str:
@@ -203,14 +213,85 @@ def read_file(value: Any, info: ValidationInfo) -> Path:
     return Path(folder, value).absolute()
 
 
-Duration = Annotated[float, BeforeValidator(read_duration)]
-Size = Annotated[int, BeforeValidator(read_size)]
-Rhythm = Annotated[Frequency, BeforeValidator(read_frequency)]
-Cidr = Annotated[str, AfterValidator(read_network_text)]
-Proxy = Annotated[str, AfterValidator(read_proxy)]
-By = Annotated[str, BeforeValidator(read_by)]
-HeaderName = Annotated[str, AfterValidator(read_header_name)]
-Name = Annotated[str, AfterValidator(read_name)]
-Host = Annotated[str, AfterValidator(read_host)]
-RoutePath = Annotated[str, AfterValidator(read_path)]
-File = Annotated[Path, BeforeValidator(read_file)]
+Duration = Annotated[
+    float,
+    BeforeValidator(read_duration),
+    Format(
+        "duration",
+        "a number and its unit: `ms`, `s`, `m` or `h`",
+        ("500ms", "5s", "2m", "1h"),
+        r"^\d{1,9}(\.\d{1,3})?(ms|s|m|h)$",
+        write_duration,
+    ),
+]
+WholeSeconds = Annotated[Duration, AfterValidator(whole_seconds)]
+Size = Annotated[
+    int,
+    BeforeValidator(read_size),
+    Format(
+        "size",
+        "a whole number and its unit: `B`, `KiB`, `MiB` or `GiB`; from 1B to 1024GiB",
+        ("64KiB", "1MiB", "1GiB"),
+        r"^\d{1,9}(B|KiB|MiB|GiB)$",
+        write_size,
+    ),
+]
+Rhythm = Annotated[
+    Frequency,
+    BeforeValidator(read_frequency),
+    Format(
+        "frequency",
+        "1 to 1000000 a second (`/s`), minute (`/m`) or hour (`/h`)",
+        ("200/s", "10/m", "100/h"),
+        r"^\d{1,7}/[smh]$",
+    ),
+]
+Cidr = Annotated[
+    str, AfterValidator(read_network_text), Format("network", _NETWORK, ("192.0.2.7", "2001:db8::/32"))
+]
+Proxy = Annotated[str, AfterValidator(read_proxy), Format("network", _NETWORK, ("10.0.0.0/8", "192.0.2.7"))]
+By = Annotated[
+    str,
+    BeforeValidator(read_by),
+    Format(
+        "subject",
+        "`address` (of IPv6 the /64), `client` (the token's), or `header:NAME`",
+        ("address", "client", "header:x-api-key"),
+        r"^(address|client|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$",
+    ),
+]
+HeaderName = Annotated[
+    str,
+    AfterValidator(read_header_name),
+    Format("header name", "the name of a header field", ("X-Request-Id",), rf"^{_TOKEN.pattern}$"),
+]
+Name = Annotated[
+    str,
+    AfterValidator(read_name),
+    Format(
+        "name",
+        "small letters, digits, `-` and `_`, beginning with a letter; at most 63",
+        ("data",),
+        rf"^{_NAME.pattern}$",
+    ),
+]
+Host = Annotated[
+    str,
+    AfterValidator(read_host),
+    Format("host", "a host name or address, without scheme and port", ("api.example.com",)),
+]
+RoutePath = Annotated[
+    str,
+    AfterValidator(read_path),
+    Format(
+        "path",
+        "begins with `/`; letters, digits and `/ - . _ ~ ! $ & ' ( ) + , = : @`, without `//`, `.` and `..`",
+        ("/api/users",),
+        rf"^/{_PATH.pattern}$",
+    ),
+]
+File = Annotated[
+    Path,
+    BeforeValidator(read_file),
+    Format("file", "a path, relative to the policy file", ("certs/fullchain.pem",)),
+]

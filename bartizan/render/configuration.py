@@ -12,7 +12,6 @@ from bartizan.layout import Layout
 from bartizan.policy import Issuer, Listener, Policy, Upstream
 from bartizan.render import writing
 from bartizan.render.classes import RouteClass
-from bartizan.render.writing import RenderError
 
 # Debian's package ca-certificates.
 SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
@@ -135,26 +134,8 @@ def _tls(policy: Policy, layout: Layout) -> dict[str, str]:
     return {"certificate": str(layout.server_certificate), "key": str(layout.server_key)}
 
 
-def _verifiable(where: str, hosts: set[str], remedy: str) -> str:
-    """Return the one name that a certificate is compared with."""
-    if len(hosts) > 1:
-        raise RenderError(f"{where}: https servers of several names ({', '.join(sorted(hosts))}); {remedy}")
-    host = hosts.pop()
-    if ":" in host or host.replace(".", "").isdigit():
-        # nginx compares names only (X509_check_host), so the address would never be found in a certificate.
-        raise RenderError(f"{where}: nginx can't verify a certificate for the address {host}; {remedy}")
-    return host
-
-
 def _upstream(name: str, upstream: Upstream) -> dict[str, Any]:
     servers = [urlsplit(server) for server in upstream.servers]
-    server_name = ""
-    if upstream.scheme == "https":
-        given = upstream.server_name
-        hosts = {given} if given else {str(part.hostname) for part in servers}
-        server_name = _verifiable(
-            f"upstream {name}", hosts, "set server_name to the name in the servers' certificate"
-        )
     return {
         "name": name,
         "scheme": upstream.scheme,
@@ -169,19 +150,17 @@ def _upstream(name: str, upstream: Upstream) -> dict[str, Any]:
         "fail_timeout": round(upstream.fail_timeout),  # nginx takes whole seconds here
         "keepalive": upstream.keepalive,
         "ca": str(upstream.ca or SYSTEM_CA),
-        "server_name": server_name,
+        # Several https servers have one name, given or their own: bartizan/policy/checks.py sees to it.
+        "server_name": upstream.server_name or str(servers[0].hostname),
     }
 
 
 def _issuer(name: str, issuer: Issuer) -> dict[str, str]:
     parts = urlsplit(issuer.jwks)
-    host = ""
-    if parts.scheme == "https":
-        host = _verifiable(f"issuer {name}", {str(parts.hostname)}, "name its host in jwks")
     return {
         "name": name,
         "url": issuer.jwks,
         "scheme": parts.scheme,
-        "host": host,
+        "host": str(parts.hostname),
         "ca": str(issuer.ca or SYSTEM_CA),
     }

@@ -10,7 +10,7 @@ from bartizan.cli import app as cli
 from bartizan.cli.app import app, main
 
 ROOT = Path(__file__).parents[4]
-COMMANDS = ["check", "render", "run", "reload", "explain", "certificate"]
+COMMANDS = ["check", "render", "run", "reload", "explain", "certificate", "schema"]
 
 
 @pytest.fixture

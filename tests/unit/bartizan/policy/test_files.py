@@ -22,7 +22,7 @@ from bartizan.policy.load import read_policy
 POLICY = """\
 tls: {certificate: cert.pem, key: cert.key}
 upstreams:
-  data: {servers: [https://127.0.0.1:5200], ca: ca.pem}
+  data: {servers: [https://data.example:5200], ca: ca.pem}
 acme: webroot
 routes:
   - {prefix: /, methods: [GET], upstream: data, auth: none}

@@ -224,21 +224,9 @@ def test_https_upstreams_are_verified(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("servers", "complaint"),
-    [
-        (("https://a.example", "https://b.example"), "https servers of several names (a.example, b.example)"),
-        (("https://10.0.0.1",), "for the address 10.0.0.1"),
-        (("https://[2001:db8::1]",), "for the address 2001:db8::1"),
-    ],
+    "servers", [("https://a.example", "https://b.example"), ("https://10.0.0.1",), ("https://[2001:db8::1]",)]
 )
-def test_a_certificate_that_could_not_be_verified(
-    tmp_path: Path, servers: tuple[str, ...], complaint: str
-) -> None:
-    with pytest.raises(BartizanError) as error:
-        rendered(tmp_path, https(servers=servers))
-    assert str(error.value).startswith("upstream data: ")
-    assert complaint in str(error.value)
-    assert "set server_name" in str(error.value)
+def test_servers_whose_certificate_has_another_name(tmp_path: Path, servers: tuple[str, ...]) -> None:
     named = rendered(tmp_path, https(servers=servers, server_name="data.example")).location("c1")
     assert named.values("proxy_ssl_name") == [["data.example"]]
 
@@ -401,12 +389,6 @@ def test_issuers(tmp_path: Path) -> None:
     assert location.values("proxy_ssl_name") == [["issuer.example"]]
     assert location.values("proxy_ssl_trusted_certificate") == [["/etc/own ca.pem"]]
     assert fetch.all("log_by_lua_block") == []
-
-
-def test_an_issuer_by_address_could_not_be_verified(tmp_path: Path) -> None:
-    issuer = GUARDED["issuers"]["own"] | {"jwks": "https://10.0.0.1/jwks"}
-    with pytest.raises(BartizanError, match=r"issuer own: .* address 10\.0\.0\.1"):
-        rendered(tmp_path, GUARDED | {"issuers": {"own": issuer}})
 
 
 def test_an_address_list_that_can_not_be_read(tmp_path: Path) -> None:
