@@ -1,6 +1,7 @@
 --- What nginx.conf calls: one function a phase.
 
 local access = require("bartizan.access")
+local answered = require("bartizan.answered")
 local audit = require("bartizan.audit")
 local cors = require("bartizan.cors")
 local forward = require("bartizan.forward")
@@ -135,6 +136,9 @@ function _M.access()
     end
     forward.run(request)
 end
+
+--- header_filter_by_lua in the location of a class.
+_M.answered = answered.check
 
 --- body_filter_by_lua in the location of a class, at the end of an answer: nginx tells nowhere else
 -- that an answer came to its end, and was not cut off.

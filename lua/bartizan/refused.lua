@@ -48,6 +48,8 @@ local VERDICTS = {
     [505] = refusal(505, "http_version_not_supported", "nginx: a protocol version"),
 }
 
+local UNREADABLE = failure(502, "upstream_unavailable", "the upstream's answer is no HTTP answer")
+
 -- nginx gives plain HTTP on a TLS port (497) the status 400 before it comes here.
 local PLAIN_HTTP = refusal(400, "plain_http", "plain HTTP on the TLS port")
 
@@ -63,6 +65,8 @@ function _M.run(listener)
     local verdict = VERDICTS[status] or INTERNAL
     if status == 400 and listener == "https" and var.scheme == "http" then
         verdict = PLAIN_HTTP
+    elseif request.unreadable then
+        verdict = UNREADABLE
     elseif status == 405 then
         verdict = { status = 405, code = verdict.code, guard = "edge", decision = "refused",
                     reason = verdict.reason, headers = { Allow = intake.allowed(request) } }

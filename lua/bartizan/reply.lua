@@ -6,15 +6,23 @@
 local quote = require("bartizan.quote")
 
 local concat = table.concat
+local format = string.format
 local pairs = pairs
 local pcall = pcall
 local tostring = tostring
+local type = type
 
 local ngx = ngx
 local discard_body = ngx.req.discard_body
 local exit = ngx.exit
+local get_headers = ngx.resp.get_headers
 local header = ngx.header
+local http_time = ngx.http_time
+local ngx_time = ngx.time
 local print = ngx.print
+local send_headers = ngx.send_headers
+local set_method = ngx.req.set_method
+local HTTP_GET = ngx.HTTP_GET
 
 local _M = {}
 
@@ -67,6 +75,22 @@ local function discard_rest()
     return (pcall(discard_body))
 end
 
+-- nginx writes no head for a request that it takes for one of HTTP/0.9 (answered.lua), so the head
+-- goes out as the beginning of the body: what nginx would have written, field by field.
+local function print_head(status)
+    set_method(HTTP_GET)        -- of a HEAD nothing would go out
+    send_headers()              -- writes nothing, but runs what adds fields
+    local lines = { format("HTTP/1.1 %d %s", status, TITLES[status]),
+                    "Date: " .. http_time(ngx_time()), "Connection: close" }
+    for name, value in pairs(get_headers(0, true)) do
+        if name ~= "connection" then
+            lines[#lines + 1] = name .. ": "
+                .. (type(value) == "table" and concat(value, ", ") or value)
+        end
+    end
+    print(concat(lines, "\r\n"), "\r\n\r\n")
+end
+
 --- Answers with a verdict and ends the request.
 -- @param request table
 -- @param verdict table: {status, code, headers|nil}
@@ -100,6 +124,10 @@ function _M.refuse(request, verdict)
         '"}\n',
     })
     header["Content-Length"] = #body
+    if request.headless then
+        print_head(status)
+        body = request.method ~= "HEAD" and body or ""
+    end
     print(body)
     return exit(status)
 end
