@@ -1,13 +1,11 @@
 --- Makes a request what the upstream may see, once the guards are content.
 
+local upgrade = require("bartizan.upgrade")
 local via = require("bartizan.via")
 
-local concat = table.concat
-local gmatch = string.gmatch
-local lower = string.lower
+local is_websocket = upgrade.is_websocket
 local match = string.match
 local pairs = pairs
-local type = type
 local via_lines = via.lines
 
 local ngx = ngx
@@ -33,27 +31,6 @@ function _M.init(settings)
     trusts_proxies = settings.trusts_proxies
 end
 
-local function lists_upgrade(connection)
-    if type(connection) == "table" then
-        connection = concat(connection, ",")
-    end
-    for option in gmatch(lower(connection or ""), "[^,%s]+") do
-        if option == "upgrade" then
-            return true
-        end
-    end
-    return false
-end
-
--- RFC 9110 section 7.8: Upgrade means something only where Connection lists it. Of upgrades only
--- WebSocket's is passed on, and that there is none in HTTP/2 (RFC 9113 section 8.6).
-local function upgrade(headers)
-    if lower(headers["upgrade"]) == "websocket" and lists_upgrade(headers["connection"]) then
-        var.bartizan_upgrade = "websocket"
-        var.bartizan_connection = "upgrade"
-    end
-end
-
 --- Forwards a request, as far as Lua has a part in it.
 -- @param request table
 function _M.run(request)
@@ -68,8 +45,9 @@ function _M.run(request)
         came = behind_proxy
     end
     var.bartizan_via = via_lines(came, request.address, headers["host"] or authority)
-    if type(headers["upgrade"]) == "string" then
-        upgrade(headers)
+    if headers["upgrade"] and is_websocket(request.line, headers) then
+        var.bartizan_upgrade = "websocket"
+        var.bartizan_connection = "upgrade"
     end
     if headers["traceparent"] then
         var.bartizan_traced = "1"
