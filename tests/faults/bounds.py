@@ -16,20 +16,24 @@ class Bounds:
         kills: how many times a process of the gateway is killed.
         service_kills: how many times a service behind it is; each start of one takes a second or two.
         reloads: how many times the policy is reloaded under load.
+        patient: whether time-outs of half a minute and a minute are waited for.
         slow_clients: how many clients of each slow kind there are at once.
         half_heads: how many connections one address keeps with half a head on each.
         idle_connections: how many connections idle at once.
         steady: seconds of load over which memory must not climb.
+        rounds: how often each broken answer of a service is met.
     """
 
     timeout: float
     kills: int
     service_kills: int
     reloads: int
+    patient: bool
     slow_clients: int
     half_heads: int
     idle_connections: int
     steady: float
+    rounds: int
 
 
 BOUNDS: Final = {
@@ -39,10 +43,12 @@ BOUNDS: Final = {
         kills=2,
         service_kills=1,
         reloads=10,
+        patient=False,
         slow_clients=100,
         half_heads=1000,
         idle_connections=1000,
         steady=8,
+        rounds=1,
     ),
     # `make faults`.
     "long": Bounds(
@@ -50,10 +56,12 @@ BOUNDS: Final = {
         kills=20,
         service_kills=10,
         reloads=200,
-        slow_clients=1000,
+        patient=True,
+        slow_clients=900,
         half_heads=5000,
         idle_connections=5000,
         steady=600,
+        rounds=20,
     ),
 }
 
