@@ -12,3 +12,5 @@ for _, name in ipairs(core) do
 end
 -- Tests put stand-ins in the place of nginx's objects.
 files["tests"] = { globals = { "ngx" }, self = false }
+-- What wrk calls.
+files["load/bench/requests.lua"] = { std = "luajit", globals = { "init", "request" } }

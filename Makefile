@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: help setup run token test faults lint load bench lock clean
+.PHONY: help setup run token test faults lint load bench docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -44,15 +44,20 @@ lint: setup ## Run every check that reads the sources, the rendered nginx.conf a
 load: setup ## Run locust against a gateway of its own for SECONDS (default 30); report in build/reports/load.html
 	@$(BIN)/python -m load.run --seconds $${SECONDS_OF_LOAD:-30}
 
-# A peer that can't be installed is left out, by name; wrk can't.
+# A peer that can't be installed is left out, by name.
 bench: setup ## Measure the gateway beside its peers (ONLY=token,proxy for some); build/reports/bench.{json,png}
 	@openresty/install-packages bench || true
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/bench.txt || true
 	@$(BIN)/python -m load.bench --only "$(ONLY)"
+
+docs: setup ## Write what docs/ has from the sources (the policy reference)
+	@$(BIN)/python -m tests.docs
 
 # What ships is constrained to the releases that the tests ran with.
 lock: setup ## Renew requirements/*.txt to the newest releases that the bounds admit
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/development.in -o requirements/development.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -c requirements/development.txt -o requirements/runtime.txt
+	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/bench.in -c requirements/development.txt -o requirements/bench.txt
 
 clean: ## Remove what was built and what ran (not the .venv)
 	@rm -rf build dist var .pytest_cache .mypy_cache .ruff_cache .hypothesis

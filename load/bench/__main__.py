@@ -1,74 +1,117 @@
-"""`make bench`: measure, print the table, write the report."""
+"""`make bench`: measure, print the tables, write the report and the plot."""
 
 import argparse
-import json
+import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Never
 
 from rich.console import Console
-from rich.table import Table
 
-from load.bench import tokens
-from load.bench.cores import Cores
-from load.bench.rows import ratio
-from load.bench.run import PEERS, Plan, bench
-from load.bench.scenarios import select
+from load.bench import fixed_rate, machine, plot, report, tokens, wrk
+from load.bench.catalogue import missing
+from load.bench.progress import Progress
+from load.bench.rows import Row
+from load.bench.run import Bench, Plan
+from load.bench.scenarios import SCENARIOS, select
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-REPORTS: Final = ROOT / "build" / "reports"
-KEPT: Final = ROOT / "build" / "bench"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m load.bench")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4)
-    arguments = parser.parse_args()
+def main(words: list[str] | None = None) -> int:
+    """Run and return the exit code: 0 if every row has figures."""
+    arguments = _arguments(words)
     signal.signal(signal.SIGTERM, _stop)
-    scenarios = select(arguments.only)
-    console = Console(stderr=True)
-    made = tokens.ready(KEPT)
-    cores = Cores()
-    cores.keep_off()
-    rows = []
+    for command in ("nginx", "wrk", "h2load"):
+        if shutil.which(command) is None:
+            return _fail(f"{command} is not installed; run openresty/install-packages edge bench")
+    left_out = missing()
+    plan = Plan(arguments.only, left_out, arguments.rounds, arguments.seconds, arguments.paced_rounds)
+    _say("Preparing tokens (a quarter of a minute, once a month)")
+    made = tokens.ready(ROOT / "build" / "bench", arguments.tokens)
+    try:
+        rows = _measure(plan, made)
+    except KeyboardInterrupt:
+        _say("Stopped; nothing was written")
+        return 130
+    about = {
+        **machine.describe(),
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        "connections": wrk.CONNECTIONS,
+        "left_out": left_out,
+    }
+    report.write(arguments.reports / "bench.json", rows, about)
+    plot.draw(arguments.reports / "bench.png", rows, about)
+    # Into a file as wide as the tables are.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    report.show(console, rows, left_out)
+    _say(f"The report is in {arguments.reports}/bench.json, the plot in bench.png beside it")
+    return 1 if any(row.error is not None for row in rows) else 0
+
+
+def _measure(plan: Plan, made: tokens.Tokens) -> list[Row]:
     folder = Path(tempfile.mkdtemp(prefix="bartizan-bench-"))
-    folder.chmod(0o755)
-    with bench(folder, made, cores, console.print) as running:
-        for scenario in scenarios:
-            targets = tuple(name for name in scenario.targets if name in PEERS)
-            rows += running.run(scenario, targets, Plan(arguments.rounds, arguments.seconds))
-    table = Table("scenario", "target", "rps", "cpu us", "ratio", "p50", "p99", "rss", "busy", "by round")
-    for row in rows:
-        if row.error:
-            table.add_row(row.scenario, row.target, row.error)
-            continue
-        found = row.as_json()
-        table.add_row(
-            row.scenario,
-            row.target,
-            f"{row.rps:.0f}",
-            f"{row.cpu_us:.1f}",
-            f"{ratio(rows, row) or 0:.2f}",
-            f"{row.percentile(50):.2f}",
-            f"{row.percentile(99):.2f}",
-            f"{row.rss_mib:.0f}",
-            f"{found['busy']}",
-            " ".join(f"{r.cpu_us:.1f}" for r in row.rounds),
-        )
-    Console(width=150).print(table)
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    (REPORTS / "bench.json").write_text(
-        json.dumps({"rows": [row.as_json() for row in rows], "machine": {}}, indent=1)
+    folder.chmod(0o755)  # nginx's workers have no rights
+    try:
+        with Progress(plan.steps()) as progress, Bench(plan, folder, made, progress) as bench:
+            return bench.run()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m load.bench", description="Measure the gateway beside its peers."
     )
-    return 0
+    names = ", ".join(scenario.name for scenario in SCENARIOS)
+    parser.add_argument("--only", type=_scenarios, default=SCENARIOS, help=f"some of: {names}")
+    parser.add_argument("--rounds", type=_number(1, 20), default=3, help="how often each is driven")
+    parser.add_argument("--seconds", type=_number(1, 60), default=4, help="for how long each time")
+    parser.add_argument(
+        "--paced-rounds", type=_number(0, 20), default=fixed_rate.ROUNDS, help="how often at a fixed rate"
+    )
+    parser.add_argument(
+        "--tokens",
+        type=_number(2, 1_000_000),
+        default=tokens.COUNT,
+        help="how many different tokens there are",
+    )
+    parser.add_argument("--reports", type=Path, default=ROOT / "build" / "reports", help="where to write")
+    return parser.parse_args(words)
+
+
+def _scenarios(text: str) -> object:
+    try:
+        return select(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def _stop(signum: int, _frame: object) -> Never:
+    # Unwinds, so that everything started is stopped on the way.
     raise SystemExit(128 + signum)
+
+
+def _fail(sentence: str) -> int:
+    _say(sentence)
+    return 1
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"bench: {sentence}\n")
 
 
 if __name__ == "__main__":

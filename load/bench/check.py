@@ -1,23 +1,28 @@
-"""Looks at a target's answers before it is measured: a proxy that lets all through, or nothing, is quickly faster."""
+"""Looks at a proxy's answers before it is measured: one that lets all through is quickly faster."""
 
+import re
+import socket
 import time
+from collections.abc import Callable
 from typing import Final
 
 import httpx
 
 from load.bench.backend import BODY
-from load.bench.peers.target import Target
-from load.bench.scenarios import Scenario, path_of
+from load.bench.peers.bartizan import MANY_CLIENTS_BURST
+from load.bench.peers.target import Guards, Site, Target
+from load.bench.scenarios import HOST, Scenario, client_address, path_of
 from load.bench.tokens import Tokens
 
 PATIENCE: Final = 30.0
+_REMAINING: Final = re.compile(r";r=(\d+)")
 
 
 class CheckError(Exception):
     """A target does not answer as it must."""
 
 
-def check(target: Target, scenario: Scenario, tokens: Tokens, *, verifies: bool) -> None:
+def check_answers(target: Target, scenario: Scenario, tokens: Tokens, *, verifies: bool) -> None:
     """Ask with and without a good token.
 
     Args:
@@ -29,15 +34,13 @@ def check(target: Target, scenario: Scenario, tokens: Tokens, *, verifies: bool)
     Raises:
         CheckError: if an answer is not as it must be.
     """
+    assert scenario.guards is not None
     path = path_of(scenario).format(scenario.guards.routes - 1)
     bearer = {"Authorization": f"Bearer {tokens.good}"} if scenario.guards.token else {}
-    # A name for each, or the reader could not tell which was meant.
-    with httpx.Client(base_url=target.url, headers={"Host": "api.example.com"}, timeout=20) as client:
+    with _client(target) as client:
         deadline = time.monotonic() + PATIENCE
-        while (answer := client.get(path, headers=bearer)).status_code == 503:
-            # The gateway fetches the key set in the background.
-            if time.monotonic() > deadline:
-                break
+        # The gateway fetches the key set in the background.
+        while (answer := client.get(path, headers=bearer)).status_code == 503 and time.monotonic() < deadline:
             time.sleep(0.05)
         _expect(answer, {200}, "the good request")
         if answer.text != BODY:
@@ -46,6 +49,53 @@ def check(target: Target, scenario: Scenario, tokens: Tokens, *, verifies: bool)
             _expect(client.get(path), {401, 403}, "a request without a token")
             forged = {"Authorization": f"Bearer {tokens.forged}"}
             _expect(client.get(path, headers=forged), {401, 403}, "a request with a forged token")
+
+
+def check_limits(start: Callable[[Site, Guards], Target], site: Site) -> None:
+    """Start a proxy with its limits at one, and see that they refuse.
+
+    The configuration is the one that is measured but for these numbers.
+
+    Raises:
+        CheckError: if a limit is none.
+    """
+    folders = [site.folder / name for name in ("rate", "concurrency")]
+    for folder in folders:
+        folder.mkdir(mode=0o755)
+    rate, concurrency = (Site(folder, site.backend, site.tokens) for folder in folders)
+    with start(rate, Guards(limits=True, rate=1, burst=1)) as target, _client(target) as client:
+        statuses = [client.get("/service-5/users").status_code for _ in range(6)]
+        if statuses[0] != 200 or not {429, 503} & set(statuses):
+            raise CheckError(f"its rate limit of one a second makes six requests get {statuses}")
+    with start(concurrency, Guards(limits=True, concurrency=1)) as target, _client(target) as client:
+        first = client.get("/service-5/users")
+        _expect(first, {200}, "a request alone")
+        host, _, port = target.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            slow.sendall(f"GET /service-5/slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            time.sleep(0.3)  # until it is under way
+            _expect(client.get("/service-5/users"), {429, 503}, "a second request at once, over the limit,")
+
+
+def check_counters(target: Target, scenario: Scenario, tokens: Tokens, sample: int = 100) -> None:
+    """See that the gateway still has a counter of each of many clients, by what it says is left to them.
+
+    Raises:
+        CheckError: if one of those asked for is new to it.
+    """
+    bearer = {"Authorization": f"Bearer {tokens.good}"}
+    with _client(target) as client:
+        for number in range(0, scenario.prefill, scenario.prefill // sample):
+            headers = {**bearer, "X-Forwarded-For": client_address(number)}
+            answer = client.get(path_of(scenario), headers=headers)
+            left = _REMAINING.search(answer.headers.get("RateLimit", ""))
+            # This request took one; one before must have taken another.
+            if left is None or int(left[1]) > MANY_CLIENTS_BURST - 2:
+                raise CheckError(f"the counter of {headers['X-Forwarded-For']} does not live")
+
+
+def _client(target: Target) -> httpx.Client:
+    return httpx.Client(base_url=target.url, headers={"Host": HOST}, timeout=20)
 
 
 def _expect(answer: httpx.Response, statuses: set[int], what: str) -> None:

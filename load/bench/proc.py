@@ -36,7 +36,7 @@ def proportional_mib(pid: int, proc: Path = PROC) -> float:
 
 
 def unshared_mib(pid: int, proc: Path = PROC) -> float:
-    """Return the same without shared memory: nginx's shared stores are mapped as such, and are no worker's own."""
+    """Return the same without shared memory: nginx's shared stores are no worker's own."""
     rollup = _kib(proc / str(pid) / "smaps_rollup")
     return (rollup["Pss"] - rollup["Pss_Shmem"]) / 1024
 

@@ -95,7 +95,7 @@ class Process:
 
 
 def _end_with_the_bench() -> None:
-    # A killed bench leaves nothing running (PR_SET_PDEATHSIG). Ctrl-C reaches the bench alone, which then stops
-    # all in order.
+    # A killed bench leaves nothing running (PR_SET_PDEATHSIG). Ctrl-C reaches the bench alone, which then
+    # stops all in order.
     _libc.prctl(1, signal.SIGTERM)
     os.setpgid(0, 0)

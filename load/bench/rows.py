@@ -1,11 +1,11 @@
 """What was measured: one row for each scenario and target."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-BASE = "nginx"
+from load.bench.fixed_rate import Paced
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Round:
     Attributes:
         rps: requests a second.
         cpu_us: processor time of the worker for one request, in microseconds.
-        busy: which part of the time the worker's core worked for it.
+        busy: which part of the time a core worked for it.
         percentiles: milliseconds, by the per cent of requests that took no longer.
     """
 
@@ -26,25 +26,40 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory of a worker, in MiB.
+
+    Attributes:
+        peak_mib: the most that was ever resident.
+        proportional_mib: what it has in the end; what it shares counts in parts.
+        own_mib: the same without shared stores.
+    """
+
+    peak_mib: float
+    proportional_mib: float
+    own_mib: float
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """All rounds of a target in a scenario; figures are medians over them.
 
     Attributes:
         scenario: its name.
         target: its name.
+        base: the target that ratios are of.
         rounds: in the order in which they ran.
-        rss_mib: the most memory that its worker had resident.
-        pss_mib: the memory of its worker, what it shares counted in parts.
-        extra: further figures, by name.
+        paced: those at a fixed rate.
+        memory: of its worker.
         error: why there are no figures.
     """
 
     scenario: str
     target: str
-    rounds: Sequence[Round] = ()
-    rss_mib: float = 0.0
-    pss_mib: float = 0.0
-    extra: dict[str, float] | None = None
+    base: str = "nginx"
+    rounds: tuple[Round, ...] = ()
+    paced: tuple[Paced, ...] = ()
+    memory: Memory = Memory(0, 0, 0)
     error: str | None = None
 
     @property
@@ -57,15 +72,40 @@ class Row:
         """Processor time of the worker for one request, in microseconds."""
         return median(run.cpu_us for run in self.rounds)
 
+    @property
+    def busy(self) -> float:
+        """Which part of the time a core worked for it."""
+        return median(run.busy for run in self.rounds)
+
     def percentile(self, per_cent: int) -> float:
         """Milliseconds in which so many per cent of the requests were answered."""
         return median(run.percentiles[per_cent] for run in self.rounds)
+
+    def at_fixed_rate(self) -> Paced | None:
+        """The medians of what was measured at a fixed rate, None if that was not."""
+        if not self.paced:
+            return None
+        return Paced(
+            rps=median(run.rps for run in self.paced),
+            p50_ms=median(run.p50_ms for run in self.paced),
+            p99_ms=median(run.p99_ms for run in self.paced),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the row of the report."""
         names = {"scenario": self.scenario, "target": self.target}
         if self.error is not None:
             return names | {"error": self.error}
+        paced = self.at_fixed_rate()
+        fixed = (
+            {
+                "fixed_rate_rps": round(paced.rps, 1),
+                "fixed_rate_p50_ms": round(paced.p50_ms, 4),
+                "fixed_rate_p99_ms": round(paced.p99_ms, 4),
+            }
+            if paced
+            else {}
+        )
         return {
             **names,
             "rps": round(self.rps, 1),
@@ -73,27 +113,15 @@ class Row:
             "p50_ms": round(self.percentile(50), 4),
             "p90_ms": round(self.percentile(90), 4),
             "p99_ms": round(self.percentile(99), 4),
-            "rss_mib": round(self.rss_mib, 1),
-            "pss_mib": round(self.pss_mib, 1),
-            "busy": round(median(run.busy for run in self.rounds), 3),
+            "rss_mib": round(self.memory.peak_mib, 1),
+            "pss_mib": round(self.memory.proportional_mib, 1),
+            "own_mib": round(self.memory.own_mib, 1),
+            "busy": round(self.busy, 3),
+            **fixed,
             "rounds": [
                 {"rps": round(run.rps, 1), "cpu_us_per_request": round(run.cpu_us, 3)} for run in self.rounds
             ],
-            **(self.extra or {}),
         }
-
-
-def ratio(rows: Iterable[Row], row: Row, base: str = BASE, scenario: str | None = None) -> float | None:
-    """Return the processor time of a row against that of a base, None if that has no figures.
-
-    Args:
-        rows: all of them.
-        row: whose ratio.
-        base: the target that is 1.
-        scenario: the scenario of the base; absent, the row's own.
-    """
-    found = find(rows, scenario or row.scenario, base)
-    return None if found is None or row.error else row.cpu_us / found.cpu_us
 
 
 def find(rows: Iterable[Row], scenario: str, target: str) -> Row | None:
@@ -102,3 +130,9 @@ def find(rows: Iterable[Row], scenario: str, target: str) -> Row | None:
         if (row.scenario, row.target) == (scenario, target) and row.error is None:
             return row
     return None
+
+
+def ratio(rows: Iterable[Row], row: Row) -> float | None:
+    """Return the processor time of a row against its scenario's base, None if one of them has no figures."""
+    base = find(rows, row.scenario, row.base)
+    return None if base is None or row.error is not None else row.cpu_us / base.cpu_us

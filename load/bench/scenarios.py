@@ -1,20 +1,19 @@
 """The scenarios: who takes part, what the proxies have to do, and what is sent to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from load.bench.peers.target import Guards
 from load.bench.tokens import Tokens
-from load.bench.wrk import Load
+from load.bench.traffic import HOLE, Load, Request
 
+HOST: Final = "api.example.com"
 ROUTES: Final = 10_000
 DENIED: Final = 1_000_000
 CLIENTS: Final = 100_000
-
-Values = Callable[[Tokens], Iterator[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,70 +23,67 @@ class Scenario:
     Attributes:
         name: as on the command line and in the report.
         shows: what it is about, for people.
-        targets: who takes part, the gateway first.
-        guards: what they have to do.
-        hole: what differs from request to request: nothing, the token, the route or the client.
-        prefill: how many requests are sent at least before anything is measured.
+        targets: who takes part.
+        guards: what proxies have to do; None where token services are compared.
+        base: the target that ratios are of.
+        differs: what differs from request to request.
+        prefill: how many requests each target gets before anything is measured.
     """
 
     name: str
     shows: str
     targets: tuple[str, ...]
-    guards: Guards
-    hole: str | None = None
+    guards: Guards | None
+    base: str = "nginx"
+    differs: Literal["token", "route", "client"] | None = None
     prefill: int = 0
 
 
-_TOKEN: Final = Guards(limits=True, token=True)
-_MANY: Final = ("bartizan", "nginx")
+_PROXIES: Final = ("bartizan", "nginx", "haproxy", "envoy")
+_VERIFIERS: Final = (*_PROXIES, "envoy-cache")
+_GATEWAY: Final = ("bartizan", "nginx")
 
 SCENARIOS: Final = (
-    Scenario("proxy", "no guard", ("bartizan", "nginx", "haproxy", "envoy"), Guards()),
-    Scenario(
-        "limits", "rate and concurrency", ("bartizan", "nginx", "haproxy", "envoy"), Guards(limits=True)
-    ),
-    Scenario(
-        "token",
-        "rate, concurrency, one RS512 token again and again",
-        ("bartizan", "nginx", "haproxy", "envoy", "envoy-cache"),
-        _TOKEN,
-    ),
+    Scenario("proxy", "no guard", _PROXIES, Guards()),
+    Scenario("limits", "rate and concurrency", _PROXIES, Guards(limits=True)),
+    Scenario("token", "limits, the same token again", _VERIFIERS, Guards(limits=True, token=True)),
     Scenario(
         "token-new",
-        "rate, concurrency, an RS512 token never seen before",
-        ("bartizan", "nginx", "haproxy", "envoy", "envoy-cache"),
-        _TOKEN,
-        hole="token",
+        "limits, a token not seen before",
+        _VERIFIERS,
+        Guards(limits=True, token=True),
+        differs="token",
     ),
     Scenario(
         "routes-10000",
-        "token, each request on another of 10,000 routes",
-        _MANY,
+        "as token, of 10,000 routes each request another",
+        _GATEWAY,
         Guards(limits=True, token=True, routes=ROUTES),
-        hole="route",
+        differs="route",
         prefill=ROUTES,
     ),
     Scenario(
         "addresses-1000000",
-        "token, 1,000,000 networks denied",
-        _MANY,
+        "as token, 1,000,000 networks denied",
+        _GATEWAY,
         Guards(limits=True, token=True, denied=DENIED),
     ),
     Scenario(
         "clients-100000",
-        "token, each request of another of 100,000 clients with live counters",
-        _MANY,
+        "as token, of 100,000 clients each request another's",
+        _GATEWAY,
         Guards(limits=True, token=True, many_clients=True),
-        hole="client",
+        differs="client",
         prefill=CLIENTS,
     ),
+    Scenario(
+        "issue-token",
+        "a token service is asked for tokens",
+        ("bartizan", "bartizan-eddsa", "book"),
+        None,
+        base="book",
+    ),
 )
-
-
-def path_of(scenario: Scenario) -> str:
-    """Return the path that requests ask for, `{}` in it where it is the route that differs."""
-    number = "{}" if scenario.hole == "route" else str(scenario.guards.routes // 2)
-    return f"/service-{number}/users"
 
 
 def select(only: str) -> tuple[Scenario, ...]:
@@ -96,38 +92,47 @@ def select(only: str) -> tuple[Scenario, ...]:
     Raises:
         ValueError: if there is no scenario of a name.
     """
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    known = {scenario.name: scenario for scenario in SCENARIOS}
-    for name in names:
-        if name not in known:
-            raise ValueError(f"there is no scenario {name!r}; there are: {', '.join(known)}")
+    names = {name.strip() for name in only.split(",")} - {""}
+    known = [scenario.name for scenario in SCENARIOS]
+    for name in sorted(names - set(known)):
+        raise ValueError(f"there is no scenario {name!r}; there are: {', '.join(known)}")
     return tuple(scenario for scenario in SCENARIOS if not names or scenario.name in names)
 
 
-def write_load(scenario: Scenario, tokens: Tokens, folder: Path) -> Load:
-    """Write the files that wrk reads, and return what it is to send.
+def path_of(scenario: Scenario) -> str:
+    """Return the path that requests ask for, with a hole in it where it is the route that differs."""
+    assert scenario.guards is not None
+    number = HOLE if scenario.differs == "route" else str(scenario.guards.routes // 2)
+    return f"/service-{number}/users"
 
-    All scenarios send the same three headers that a plain client has, and the token where one is asked for.
+
+def client_address(number: int) -> str:
+    """Return the address of one of many clients."""
+    return str(IPv4Address("10.0.0.0") + number)
+
+
+def load_of(scenario: Scenario, tokens: Tokens, folder: Path) -> Load:
+    """Write the files that wrk reads, and return what proxies are driven with.
+
+    All scenarios send the three headers that a plain client sends, and the token where one is asked for.
     """
-    lines = [f"GET {path_of(scenario)} HTTP/1.1", "Host: api.example.com"]
-    lines += ["User-Agent: bench/1.0", "Accept: */*"]
+    assert scenario.guards is not None
+    headers = [("Host", HOST), ("User-Agent", "bench/1.0"), ("Accept", "*/*")]
     if scenario.guards.token:
-        lines.append(f"Authorization: Bearer {'{}' if scenario.hole == 'token' else tokens.good}")
-    if scenario.hole == "client":
-        lines.append("X-Forwarded-For: {}")
-    template = folder / "request"
-    template.write_bytes("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
-    if scenario.hole is None:
-        return Load(template)
-    if scenario.hole == "token":
-        return Load(template, tokens.all)
+        headers.append(("Authorization", f"Bearer {HOLE if scenario.differs == 'token' else tokens.good}"))
+    if scenario.differs == "client":
+        headers.append(("X-Forwarded-For", HOLE))
+    request = Request(path_of(scenario), tuple(headers))
+    if scenario.differs is None:
+        return Load.written(request, folder)
+    if scenario.differs == "token":
+        return Load.written(request, folder, tokens.all)
     values = folder / "values"
     values.write_text("".join(f"{value}\n" for value in _values(scenario)), encoding="ascii")
-    return Load(template, values)
+    return Load.written(request, folder, values)
 
 
 def _values(scenario: Scenario) -> Iterator[str]:
-    if scenario.hole == "route":
-        return (str(number) for number in range(scenario.guards.routes))
-    first = int(IPv4Address("10.0.0.0"))
-    return (str(IPv4Address(first + number)) for number in range(CLIENTS))
+    if scenario.differs == "route":
+        return map(str, range(ROUTES))
+    return map(client_address, range(CLIENTS))

@@ -1,7 +1,8 @@
-"""Access tokens, made once and kept in build/: RS512 with a key of 2,048 bits, as the token service issues them.
+"""Access tokens, made once and kept in build/: RS512, 2,048 bits, as the token service issues them.
 
-Signing costs a millisecond a token, which is far more than any proxy takes to verify one. So they are made before, by
-as many processes as there are cores, and are good for a month. The private key is never written down.
+Signing costs a millisecond a token, which is far more than any proxy takes to verify one. So they are made
+before, by as many processes as there are cores, and are good for a month. The private key is never written
+down.
 """
 
 import base64
@@ -26,8 +27,8 @@ AUDIENCE: Final = "data"
 SCOPE: Final = "users:read"
 KID: Final = "bench-rs512"
 
-# A worker of the gateway remembers 4,096 tokens and Envoy 100. Taken in turn, each of these is forgotten six times over
-# before its turn comes again, so a proxy always sees tokens that it does not know.
+# A worker of the gateway remembers 4,096 tokens and Envoy 100. Taken in turn, each of these is forgotten six
+# times over before its turn comes again, so a proxy always sees tokens that it does not know.
 COUNT: Final = 24_576
 
 LIFETIME: Final = 30 * 24 * 3600
@@ -87,8 +88,14 @@ def sign(pem: bytes, identities: Sequence[str]) -> list[str]:
     signed = []
     for identity in identities:
         claims = {
-            **{"iss": ISSUER, "aud": AUDIENCE, "sub": "bench", "client_id": "bench", "scope": SCOPE},
-            **{"jti": identity, "iat": now, "exp": now + LIFETIME},
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "bench",
+            "client_id": "bench",
+            "scope": SCOPE,
+            "jti": identity,
+            "iat": now,
+            "exp": now + LIFETIME,
         }
         message = b".".join((header, _encoded(claims)))
         signature = key.sign(message, padding.PKCS1v15(), hashes.SHA512())

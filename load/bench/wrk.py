@@ -6,29 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from load.bench.traffic import Load
+
 CONNECTIONS: Final = 16
 SCRIPT: Final = Path(__file__).with_name("requests.lua")
 _UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
-_PERCENTILE: Final = re.compile(r"^ +(\d+)% +([\d.]+)(us|ms|s|m|h)$", re.MULTILINE)
+_PERCENTILE: Final = re.compile(r"^ +(\d+)% +([\d.]+)(us|ms|s|m|h) *$", re.MULTILINE)
 _COUNT: Final = re.compile(r"^ +(\d+) requests in ([\d.]+)(ms|s|m|h),", re.MULTILINE)
 _BAD: Final = re.compile(r"^ *(Non-2xx .*|Socket errors: .*)$", re.MULTILINE)
 
 
 class LoadError(Exception):
     """Not every request was answered with success: what was measured means nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is sent.
-
-    Attributes:
-        template: a file with a whole request, with a hole `{}` where there are values.
-        values: a file with one value a line; None if all requests are the same.
-    """
-
-    template: Path
-    values: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def _over_files(name: str, patterns: tuple[str, ...], *command: str) -> Check:
 
 
 PYTHON: Final = ("bartizan", "tokendealer", "upstream", "load")
-LOCKS: Final = ("requirements/runtime.txt", "requirements/development.txt")
+LOCKS: Final = ("requirements/runtime.txt", "requirements/development.txt", "requirements/bench.txt")
 
 CHECKS: Final = (
     _tool("ruff", "ruff", "check", "--quiet", "."),
@@ -48,7 +48,7 @@ CHECKS: Final = (
         *("bandit", "--quiet", "--configfile", "pyproject.toml", "--severity-level", "medium"),
         *("--recursive", *PYTHON),
     ),
-    _tool("luacheck", "luacheck", "--quiet", "--no-color", "lua", "tests"),
+    _tool("luacheck", "luacheck", "--quiet", "--no-color", "lua", "tests", "load"),
     Check("gixy", nginx_configuration.check),
     _tool("yamllint", "yamllint", "--strict", "."),
     _over_files("hadolint", ("*/Dockerfile",), "hadolint"),

@@ -1,16 +1,19 @@
 """The gateway, started as an operator starts it: `bartizan run` with a policy, one worker.
 
-It does what it always does, which is more than the peers do here: one reading of the path, request id and trace
-context, security headers, RateLimit headers, the access log as JSON, metrics by route, and of the token also its type
-and its scope. It serves no route without a rate limit, so it counts the rate where the others do nothing, too.
+It does what it always does, which is more than the peers do here: one reading of the path, request id and
+trace context, security headers, RateLimit headers, the access log as JSON, metrics by route, and of the token
+also its type and its scope. It serves no route without a rate limit, so it counts the rate where the others
+do nothing, too.
 """
 
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from load.bench.peers.target import BURST, CONCURRENCY, RATE, Guards, Site, Target
+from load.bench.peers.target import Guards, Site, Target
 from load.bench.tokens import AUDIENCE, ISSUER, SCOPE
 from tests.support.gateway import Gateway
+
+MANY_CLIENTS_BURST: Final = 1_000
 
 
 class Bartizan(Target):
@@ -38,10 +41,10 @@ class Bartizan(Target):
 
 def policy(site: Site, guards: Guards) -> dict[str, Any]:
     """Write the policy."""
-    # A counter lives until its bucket is full again: of 10 an hour, six minutes for each request.
-    rate = (
-        {"limit": "10/h", "burst": 1_000} if guards.many_clients else {"limit": f"{RATE}/s", "burst": BURST}
-    )
+    rate = {"limit": f"{guards.rate}/s", "burst": guards.burst}
+    if guards.many_clients:
+        # A counter lives until its bucket is full again: of one an hour, an hour for each request.
+        rate = {"limit": "1/h", "burst": MANY_CLIENTS_BURST}
     addresses: dict[str, Any] = {"addresses": {"deny_files": ["denied.txt"]}} if guards.denied else {}
     return {
         "listen": {"https": "off", "http": {"redirect": False}},
@@ -58,7 +61,7 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
         "defaults": {
             "body": "1MiB",
             "rate": rate,
-            "concurrency": {"limit": CONCURRENCY} if guards.limits else "off",
+            "concurrency": {"limit": guards.concurrency} if guards.limits else "off",
             **addresses,
         },
         "routes": [
@@ -79,5 +82,5 @@ _FIRST: Final = int(IPv4Address("11.0.0.0"))
 
 
 def denied(count: int) -> str:
-    """List networks of different sizes, none of them loopback, none next to another (they could be joined then)."""
+    """List networks of different sizes, none next to another (they could be joined), none loopback."""
     return "".join(f"{IPv4Address(_FIRST + number * 512)}/{24 + number % 9}\n" for number in range(count))

@@ -1,11 +1,12 @@
 """Envoy with one worker thread: its local rate limit, its circuit breaker, jwt_authn with the keys in a file.
 
-The rate is counted for each client address (a bucket a value, which Envoy calls dynamic descriptors), as the others
-do; what is under way at once it can bound for a cluster only. jwt_authn verifies signature, issuer, audience and times.
-It is there twice: as it comes, and with its token cache, which remembers verified tokens. Envoy sends what the others
-are set up to send by itself (X-Forwarded-For, X-Forwarded-Proto) and a request id; X-Real-IP is added. The access log
-is a file in the default format, which Envoy buffers. It runs as the documentation of its edge use has it, but for the
-bounds of buffers, without hot restart and without an admin port.
+The rate is counted for each client address (a bucket a value, which Envoy calls dynamic descriptors), as the
+others do; what is under way at once it can bound for a cluster only. jwt_authn verifies signature, issuer,
+audience and times. It is there twice: as it comes, and with its token cache, which remembers verified tokens.
+Envoy sends what the others are set up to send by itself (X-Forwarded-For, X-Forwarded-Proto) and a request
+id; X-Real-IP is added. The access log is a file in the default format, which Envoy buffers. It runs as the
+documentation of its edge use has it, but for the bounds of buffers, without hot restart and without an admin
+port.
 """
 
 import json
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from load.bench.peers.target import BURST, CONCURRENCY, RATE, Guards, Site, Target
+from load.bench.peers.target import Guards, Site, Target
 from load.bench.processes import Process
 from load.bench.tokens import AUDIENCE, ISSUER
 from tests.support.ports import free_port
@@ -39,8 +40,10 @@ class Envoy(Target):
         configuration.write_text(
             json.dumps(bootstrap(site, guards, self._port, cache=self.cache), indent=1), encoding="utf-8"
         )
-        command = [COMMAND, "--config-path", configuration, "--concurrency", "1", "--disable-hot-restart"]
-        self._process = Process([*command, "--log-level", "error"], site.folder / "envoy.log")
+        options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+        self._process = Process(
+            [COMMAND, "--config-path", configuration, *options], site.folder / "envoy.log"
+        )
         try:
             self._process.wait_for_port(self._port)
         except BaseException:
@@ -70,7 +73,7 @@ class EnvoyWithCache(Envoy):
 def bootstrap(site: Site, guards: Guards, port: int, *, cache: bool) -> dict[str, Any]:
     """Write the configuration."""
     filters = [
-        *([_rate_limit()] if guards.limits else []),
+        *([_rate_limit(guards)] if guards.limits else []),
         *([_jwt(site, cache=cache)] if guards.token else []),
         _filter("router", {"@type": f"{_HTTP}.router.v3.Router"}),
     ]
@@ -123,13 +126,13 @@ def _cluster(site: Site, guards: Guards) -> dict[str, Any]:
         "load_assignment": {"cluster_name": "data", "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
     if guards.limits:
-        bound = {"max_requests": CONCURRENCY, "max_pending_requests": CONCURRENCY}
+        bound = {"max_requests": guards.concurrency, "max_pending_requests": guards.concurrency}
         cluster["circuit_breakers"] = {"thresholds": [bound]}
     return cluster
 
 
-def _rate_limit() -> dict[str, Any]:
-    bucket = {"max_tokens": BURST, "tokens_per_fill": RATE, "fill_interval": "1s"}
+def _rate_limit(guards: Guards) -> dict[str, Any]:
+    bucket = {"max_tokens": guards.burst, "tokens_per_fill": guards.rate, "fill_interval": "1s"}
     return _filter(
         "local_ratelimit",
         {

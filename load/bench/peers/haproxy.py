@@ -1,14 +1,14 @@
 """HAProxy, one thread: a stick table for rate and concurrency by address, jwt_verify for the token.
 
-The token's rules are those of its documentation: the algorithm is compared before the signature is verified, then
-issuer, audience and expiry. It has no memory of tokens, so each request pays for a signature. The log is the usual
-httplog, written to a file through standard output, which is the cheapest way that HAProxy has to keep one: it does not
-write files itself, and syslog would cost the same datagram and a second process.
+The token's rules are those of its documentation: the algorithm is compared before the signature is verified,
+then issuer, audience and expiry. It has no memory of tokens, so each request pays for a signature. The log is
+the usual httplog, written to a file through standard output, which is the cheapest way that HAProxy has to
+keep one: it does not write files itself, and syslog would cost the same datagram and a second process.
 """
 
 from typing import Final
 
-from load.bench.peers.target import CONCURRENCY, RATE, Guards, Site, Target
+from load.bench.peers.target import Guards, Site, Target
 from load.bench.processes import Process
 from load.bench.tokens import AUDIENCE, ISSUER
 from tests.support.ports import free_port
@@ -69,14 +69,14 @@ class Haproxy(Target):
     def __init__(self, site: Site, guards: Guards) -> None:
         """Start it and wait until it listens."""
         self._port = free_port()
-        limits = _LIMITS.format(rate=RATE, concurrency=CONCURRENCY) if guards.limits else ""
+        limits = _LIMITS.format(rate=guards.rate, concurrency=guards.concurrency)
         token = _TOKEN.format(issuer=ISSUER, audience=AUDIENCE, public=site.tokens.public)
         configuration = site.folder / "haproxy.cfg"
         configuration.write_text(
             _CONFIGURATION.format(
                 port=self._port,
                 backend=site.backend,
-                limits=limits,
+                limits=limits if guards.limits else "",
                 token=token if guards.token else "",
             ),
             encoding="utf-8",

@@ -1,9 +1,10 @@
 """Plain nginx: the reverse proxy that the gateway is built on, and the base of all ratios.
 
-It has what a reasonable operator's has, and what the gateway has, too: kept upstream connections over HTTP/1.1, the
-usual X-headers set, an access log (in the combined format, buffered as the gateway's is), and as many requests on a
-connection. In the scenarios with limits it counts with limit_req and limit_conn; those with a token show it without
-one, as nginx can't verify tokens: what is there is the bare cost of forwarding the same request.
+It has what a reasonable operator's has, and what the gateway has, too: kept upstream connections over
+HTTP/1.1, the usual X-headers set, an access log (in the combined format, buffered as the gateway's is), and
+as many requests on a connection. In the scenarios with limits it counts with limit_req and limit_conn; those
+with a token show it without one, as nginx can't verify tokens: what is there is the bare cost of forwarding
+the same request.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Final
 
 import psutil
 
-from load.bench.peers.target import BURST, CONCURRENCY, RATE, Guards, Site, Target
+from load.bench.peers.target import Guards, Site, Target
 from load.bench.processes import Process
 from tests.support.ports import free_port
 
@@ -69,7 +70,7 @@ class Nginx(Target):
     def __init__(self, site: Site, guards: Guards) -> None:
         """Start it and wait until it listens."""
         self._port = free_port()
-        limits = _LIMITS.format(rate=RATE, burst=BURST, concurrency=CONCURRENCY) if guards.limits else ""
+        limits = _LIMITS.format(rate=guards.rate, burst=guards.burst, concurrency=guards.concurrency)
         configuration = site.folder / "nginx.conf"
         configuration.write_text(
             _CONFIGURATION.format(
@@ -78,7 +79,7 @@ class Nginx(Target):
                 backend=site.backend,
                 port=self._port,
                 # Where the others verify a token this one only forwards.
-                limits="" if guards.token else limits,
+                limits=limits if guards.limits and not guards.token else "",
             ),
             encoding="utf-8",
         )

@@ -4,19 +4,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from load.bench.tokens import Tokens
-
-# High enough that nothing is refused, but counted all the same. Each proxy has them for one client address.
-RATE: Final = 1_000_000  # a second
-BURST: Final = 1_000_000
-CONCURRENCY: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Guards:
     """What a proxy has to do for each request besides forwarding it.
+
+    The limits are so high that nothing is refused, but all is counted.
 
     Attributes:
         limits: count requests a second and requests at once, by the client's address.
@@ -24,6 +21,9 @@ class Guards:
         routes: how many routes it tells apart.
         denied: how many networks it refuses.
         many_clients: count by the address in X-Forwarded-For, and keep each counter for the whole run.
+        rate: how many requests a second.
+        burst: how many at once beyond that.
+        concurrency: how many may be under way.
     """
 
     limits: bool = False
@@ -31,6 +31,9 @@ class Guards:
     routes: int = 10
     denied: int = 0
     many_clients: bool = False
+    rate: int = 1_000_000
+    burst: int = 1_000
+    concurrency: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Site:
 
 
 class Target(ABC):
-    """A proxy; starts when it is made."""
+    """What is measured; it starts when it is made."""
 
     @property
     @abstractmethod

@@ -1,0 +1,80 @@
+"""What the gateway's processor time and memory must be at most, against its peers in the same run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from load.bench.rows import Row, find
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A budget and what was measured.
+
+    Attributes:
+        what: the budget, in words.
+        most: what is allowed.
+        measured: what it is.
+    """
+
+    what: str
+    most: float
+    measured: float
+
+    @property
+    def met(self) -> bool:
+        """Whether it is within the budget."""
+        return self.measured <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    what: str
+    most: float
+    row: tuple[str, str]
+    base: tuple[str, str] | None
+    figure: Callable[[Row], float]
+
+
+def _cpu(what: str, most: float, row: tuple[str, str], base: tuple[str, str]) -> _Budget:
+    return _Budget(what, most, row, base, lambda found: found.cpu_us)
+
+
+_TOKEN: Final = ("token", "bartizan")
+
+_BUDGETS: Final = (
+    _cpu("token: time of plain nginx", 1.3, _TOKEN, ("token", "nginx")),
+    _cpu("token: time of HAProxy", 0.5, _TOKEN, ("token", "haproxy")),
+    _cpu("token: time of Envoy with its cache", 0.3, _TOKEN, ("token", "envoy-cache")),
+    _cpu("token-new: time of HAProxy", 1.2, ("token-new", "bartizan"), ("token-new", "haproxy")),
+    _cpu("10,000 routes: time of token", 1.2, ("routes-10000", "bartizan"), _TOKEN),
+    _cpu("1,000,000 denied networks: time of token", 1.2, ("addresses-1000000", "bartizan"), _TOKEN),
+    _cpu("100,000 clients: time of token", 1.2, ("clients-100000", "bartizan"), _TOKEN),
+    _cpu(
+        "RS512 token issued: time of the book", 1 / 30, ("issue-token", "bartizan"), ("issue-token", "book")
+    ),
+    _cpu(
+        "EdDSA token issued: time of the book",
+        1 / 50,
+        ("issue-token", "bartizan-eddsa"),
+        ("issue-token", "book"),
+    ),
+    _Budget(
+        "100,000 clients: MiB of the worker besides the shared store",
+        40,
+        ("clients-100000", "bartizan"),
+        None,
+        lambda found: found.memory.own_mib,
+    ),
+)
+
+
+def judge(rows: Sequence[Row]) -> Iterator[Verdict]:
+    """Yield a verdict on each budget whose rows were measured."""
+    for budget in _BUDGETS:
+        row = find(rows, *budget.row)
+        base = find(rows, *budget.base) if budget.base else None
+        if row is None or (budget.base and base is None):
+            continue
+        measured = budget.figure(row)
+        yield Verdict(budget.what, budget.most, measured / budget.figure(base) if base else measured)

@@ -1,0 +1,55 @@
+"""Every target by its name: what starts it, and whether this machine has it."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from load.bench.peers.bartizan import Bartizan
+from load.bench.peers.book import Book
+from load.bench.peers.envoy import COMMAND, Envoy, EnvoyWithCache
+from load.bench.peers.haproxy import Haproxy
+from load.bench.peers.nginx import Nginx
+from load.bench.peers.target import Guards, Site, Target
+from load.bench.peers.token_service import TokenService
+from load.bench.peers.tokendealer import Tokendealer, TokendealerWithEdDSA
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A kind of proxy.
+
+    Attributes:
+        start: starts one.
+        command: what must be installed for it.
+        verifies: whether it can verify a token.
+    """
+
+    start: Callable[[Site, Guards], Target]
+    command: str | Path = "nginx"
+    verifies: bool = True
+
+
+PROXIES: Final = {
+    "bartizan": Proxy(Bartizan),
+    "nginx": Proxy(Nginx, verifies=False),
+    "haproxy": Proxy(Haproxy, "haproxy"),
+    "envoy": Proxy(Envoy, COMMAND),
+    "envoy-cache": Proxy(EnvoyWithCache, COMMAND),
+}
+
+TOKEN_SERVICES: Final[dict[str, Callable[[Path], TokenService]]] = {
+    "bartizan": Tokendealer,
+    "bartizan-eddsa": TokendealerWithEdDSA,
+    "book": Book,
+}
+
+
+def missing() -> dict[str, str]:
+    """Return what must be left out here: the target's name, and why."""
+    return {
+        name: f"{Path(proxy.command).name} is not installed"
+        for name, proxy in PROXIES.items()
+        if shutil.which(proxy.command) is None
+    }
