@@ -22,6 +22,7 @@ class Bounds:
         idle_connections: how many connections idle at once.
         steady: seconds of load over which memory must not climb.
         rounds: how often each broken answer of a service is met.
+        answers: how many answers come while a service is slow, or cuts half of them.
     """
 
     timeout: float
@@ -34,6 +35,7 @@ class Bounds:
     idle_connections: int
     steady: float
     rounds: int
+    answers: int
 
 
 BOUNDS: Final = {
@@ -49,6 +51,7 @@ BOUNDS: Final = {
         idle_connections=1000,
         steady=8,
         rounds=1,
+        answers=400,
     ),
     # `make faults`.
     "long": Bounds(
@@ -62,6 +65,7 @@ BOUNDS: Final = {
         idle_connections=5000,
         steady=600,
         rounds=20,
+        answers=20_000,
     ),
 }
 
