@@ -16,7 +16,7 @@ from bartizan.render.classes import RouteClass
 # Debian's package ca-certificates.
 SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
 OPEN_FILES: Final = 65536
-CONNECTIONS: Final = 8192
+CONNECTIONS: Final = 16384
 _HTTP2_DIRECTIVE: Final = (1, 25, 1)
 
 
@@ -53,8 +53,8 @@ def _context(
         "worker_user": layout.worker_user,
         "workers": policy.workers,
         "open_files": open_files,
-        # A request can need two: the client's and the upstream's.
-        "connections": min(CONNECTIONS, open_files // 2),
+        # A request can need two, the client's and the upstream's, and three files: its body is the third.
+        "connections": min(CONNECTIONS, open_files * 2 // 3),
         "pid_file": str(layout.pid_file),
         "work": str(layout.work),
         "lua": str(layout.lua),

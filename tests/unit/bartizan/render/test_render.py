@@ -1,6 +1,7 @@
 """A policy becomes nginx.conf and edge.json that say what it says."""
 
 import json
+import resource
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -480,3 +481,16 @@ def test_a_state_folder_with_blanks(tmp_path: Path) -> None:
         str(folder / "log" / "access.jsonl"),
         str(folder / "log" / "audit.jsonl"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "files", "connections"),
+    [(resource.RLIM_INFINITY, 65536, 16384), (1_048_576, 65536, 16384), (20_000, 20_000, 13_333)],
+)
+def test_connections_leave_room_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, files: int, connections: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (1024, limit))
+    root = rendered(tmp_path).root
+    assert root.values("worker_rlimit_nofile") == [[str(files)]]
+    assert root.values("events", "worker_connections") == [[str(connections)]]
