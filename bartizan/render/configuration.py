@@ -1,7 +1,6 @@
 """nginx.conf."""
 
 import resource
-import secrets
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -63,7 +62,6 @@ def _context(
         "audit_log": str(layout.audit_log),
         "trusted_proxies": policy.trusted_proxies,
         "origin": _origin(policy.public_origin),
-        "span": secrets.token_hex(8),
         "listeners": list(_listeners(policy, layout)),
         "http2_directive": _version(layout) >= _HTTP2_DIRECTIVE,
         "tls": _tls(policy, layout),

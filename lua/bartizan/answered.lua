@@ -25,8 +25,8 @@ local SWITCHING = 101
 local BAD_GATEWAY = 502
 
 -- A switch of protocols that was asked for (RFC 9110 section 15.2.2).
-local function is_upgrade(status)
-    return status == SWITCHING and var.bartizan_upgrade ~= ""
+local function is_upgrade(request, status)
+    return status == SWITCHING and request.switching
 end
 
 --- header_filter_by_lua: lets an answer go on, or makes it a 502 (refused.lua).
@@ -37,10 +37,11 @@ function _M.check()
         -- Leaves the words to nginx: the upstream's own could hold a NUL.
         C.ngx_http_lua_ffi_set_resp_status(current, status)
         return
-    elseif is_upgrade(status) then
-        return
     end
     local request = requests.get()
+    if is_upgrade(request, status) then
+        return
+    end
     request.unreadable = true
     -- HTTP/2 has frames for the head, whatever nginx makes of the version.
     request.headless = http_version() == 0.9 and var.http2 == ""

@@ -1,4 +1,5 @@
---- What nginx.conf calls: one function a phase.
+--- What nginx.conf calls, as the global variable `bartizan`: one function a phase. To require it
+--- there would be a call into C in each phase of each request.
 
 local access = require("bartizan.access")
 local answered = require("bartizan.answered")
@@ -41,6 +42,15 @@ local function key_sets(loaded, shared)
     end
 end
 
+-- A request goes through one long piece of Lua without loops that are its own, so its traces are
+-- long, too: with LuaJIT's own bounds it gives up on them, and interprets. And of what a request
+-- leaves behind little is worth collecting at once: cycles come when memory has grown threefold.
+local function tune()
+    jit.opt.start("maxrecord=20000", "maxirconst=8000", "maxside=1000", "maxtrace=4000",
+                  "maxmcode=8192", "loopunroll=40", "instunroll=20", "callunroll=20")
+    collectgarbage("setpause", 300)
+end
+
 --- init_by_lua: in the master, before workers are forked, so that they share the memory.
 -- @param path string: edge.json
 -- Raises where the gateway must not start: nginx then doesn't.
@@ -49,6 +59,7 @@ function _M.init(path)
         error(format("ngx_lua %d breaks on HTTP/2 bodies without a length; use another version",
                      ngx.config.ngx_lua_version), 0)
     end
+    tune()
     local loaded = settings.load(path)
     local shared = {
         settings = loaded,
@@ -58,6 +69,7 @@ function _M.init(path)
         locks = ngx.shared.bartizan_locks,
     }
     metrics.init(loaded.routes, shared.metrics)
+    log.init(loaded.routes)
     key_sets(loaded, shared)
     plans = {}
     for i, plan in ipairs(loaded.plans) do
@@ -69,6 +81,7 @@ function _M.init(path)
             error(format("%s: route %s has no plan %d", path, route.name, route.plan), 0)
         end
         route.cors = route.cors and cors.new(route.cors)
+        route.class_http1 = route.class .. "-http1"
     end
     intake.init(loaded)
     forward.init(loaded)
@@ -79,6 +92,7 @@ end
 --- init_worker_by_lua.
 function _M.start_worker()
     random.seed()
+    log.start()
     worker.start()
     for _, steps in ipairs(plans) do
         for _, step in ipairs(steps) do
@@ -94,12 +108,31 @@ function _M.stop_worker()
     worker.stop()
 end
 
--- What the guards said of the RateLimit headers.
+-- What our own part of an answer's header says of the request.
 local function announce(request)
+    var.bartizan_id = request.id
     if request.ratelimit then
         var.bartizan_ratelimit = request.ratelimit
         var.bartizan_ratelimit_policy = request.ratelimit_policy
     end
+end
+
+-- Lets a request on to its upstream. A field in HTTP/1 is a line, so there all of ours are one value;
+-- HTTP/2 needs them one by one, and so does who adds others (CORS).
+-- @return string: the class, which names the location
+local function pass(request)
+    forward.run(request)
+    local route = request.route
+    if request.http2 or route.cors then
+        announce(request)
+        return route.class
+    end
+    -- The id stands last, as in forward.lua.
+    local limits = request.ratelimit
+    var.bartizan_answer = limits and "nosniff\r\nRateLimit: " .. limits .. "\r\nRateLimit-Policy: "
+        .. request.ratelimit_policy .. "\r\nX-Request-Id: " .. request.id
+        or "nosniff\r\nX-Request-Id: " .. request.id
+    return route.class_http1
 end
 
 --- set_by_lua in a public server: the class of the request, which names its location.
@@ -111,19 +144,19 @@ function _M.route(listener)
         return "refused"        -- nginx's error_page; a request is routed only once
     end
     local request, class = intake.read(listener)
-    requests.put(request)
     local route = request.route
     if not route or request.answer or route.waits then
+        if class == "acme" then
+            announce(request)
+        end
         return class
     end
     local verdict = access.walk(request)
-    announce(request)
     if verdict then
         request.refusal = verdict
         return "edge"
     end
-    forward.run(request)
-    return class
+    return pass(request)
 end
 
 --- access_by_lua in the location of a class whose guards may make a request wait.
@@ -174,6 +207,7 @@ end
 --- access_by_lua in the locations `edge` and `close`: what is answered here.
 function _M.answer()
     local request = requests.get()
+    announce(request)
     if request.refusal then
         return reply.refuse(request, request.refusal)
     end
@@ -181,13 +215,23 @@ function _M.answer()
 end
 
 --- access_by_lua in the location `refused`.
-_M.refused = refused.run
+-- @param listener string
+function _M.refused(listener)
+    local request = requests.get() or intake.early(listener)
+    announce(request)
+    return refused.run(request, listener)
+end
 
 --- log_by_lua in a public server.
 -- @param listener string
 function _M.log(listener)
-    local request = requests.take() or intake.early(listener)
+    local request = requests.take()
+    if not request then
+        intake.early(listener)
+        request = requests.take()
+    end
     log.run(request, ngx.status)
+    requests.recycle(request)
 end
 
 --- content_by_lua of the operator's listener.

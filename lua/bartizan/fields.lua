@@ -90,6 +90,7 @@ end
 -- less than one at each byte. Clients choose them, so it is bounded in bytes and then emptied.
 local MEMO_BYTES = 1048576
 local MEMO_LONGEST = 4096
+local PLAIN, QUOTED = 1, 2      -- QUOTED: JSON would have to escape something of it
 local clean, clean_bytes = {}, 0
 
 -- Returns nil where a value may stand in a field, otherwise why not.
@@ -104,7 +105,8 @@ local function judge_value(value, data, length)
         if clean_bytes > MEMO_BYTES then
             clean, clean_bytes = {}, 0
         end
-        clean[value], clean_bytes = true, clean_bytes + length + 64
+        clean[value] = find(value, '["\\]') and QUOTED or PLAIN
+        clean_bytes = clean_bytes + length + 64
     end
     return nil
 end
@@ -122,8 +124,8 @@ local function judge_form(http1, name, element)
 end
 
 -- Looks at the fields that say something about others.
-local function judge_together(fields, drop)
-    local connection = fields["connection"]
+local function judge_together(request, fields, drop)
+    local connection = request.connection
     if connection and connection ~= "keep-alive" and connection ~= "close" then
         local reason
         drop, reason = judge_connection(connection, drop)
@@ -131,33 +133,42 @@ local function judge_together(fields, drop)
             return nil, reason
         end
     end
-    local trace = fields["traceparent"]
+    local trace = request.traceparent
     if trace and not (type(trace) == "string" and is_traceparent(trace)) then
         -- W3C Trace Context section 3.3.1.5: an invalid one takes tracestate with it.
         drop = drop or {}
         drop[#drop + 1] = "traceparent"
         drop[#drop + 1] = "tracestate"
         fields["traceparent"] = nil
+        request.traceparent = nil
     end
     return drop
 end
 
+--- Whether nginx can write a value into JSON as it is.
+function _M.is_loggable(value)
+    return value == nil or clean[value] == PLAIN
+end
+
 --- Reads the fields.
+-- @param request table: its fields of that name are set: `headers`, lower-case names to a value, or
+--   an array where a field is repeated; `drop`, names not to be forwarded, if there are any; and
+--   what requests.lua has of headers besides
 -- @param http1 boolean: whether the request came as text, with lines
--- @return table, table|nil: lower-case names to a value, or an array where a field is repeated;
---   and the names not to be forwarded, if there are any
--- @return nil, nil, number, string: the status and reason of the refusal
-function _M.read(http1)
-    local request = get_request()
-    local n = C.ngx_http_lua_ffi_req_get_headers_count(request, MAX_FIELDS, truncated)
+-- @return nil
+-- @return number, string: the status and reason of the refusal
+function _M.read(request, http1)
+    local current = get_request()
+    local n = C.ngx_http_lua_ffi_req_get_headers_count(current, MAX_FIELDS, truncated)
     if n < 0 then
         error("no header fields in this phase")
     elseif truncated[0] ~= 0 then
-        return nil, nil, 431, "more than " .. MAX_FIELDS .. " header fields"
+        return 431, "more than " .. MAX_FIELDS .. " header fields"
     elseif n == 0 then
-        return {}, nil
+        request.headers = {}
+        return nil
     end
-    C.ngx_http_lua_ffi_req_get_headers(request, buffer, n, 1)
+    C.ngx_http_lua_ffi_req_get_headers(current, buffer, n, 1)
     local fields, drop, suspect = new_tab(0, n), nil, false
     for i = 0, n - 1 do
         local element = buffer[i]
@@ -166,11 +177,11 @@ function _M.read(http1)
         local value = ffi_str(data, length)
         local problem = judge_form(http1, name, element)
         if problem then
-            return nil, nil, 400, problem
+            return 400, problem
         elseif not clean[value] then
             problem = judge_value(value, data, length)
             if problem then
-                return nil, nil, 400, problem .. " of " .. name.lower
+                return 400, problem .. " of " .. name.lower
             end
         end
         if name.drop then
@@ -185,21 +196,25 @@ function _M.read(http1)
         else
             repeated(fields, name.lower, value)
         end
+        if name.field then
+            request[name.field] = fields[name.lower]
+        end
     end
     if http1 then
         local last = buffer[n - 1].value
         if (suspect or not ends_well(buffer[0].key.data, last.data, last.len))
             and has_bare_lf()
         then
-            return nil, nil, 400, "a bare LF in the header"
+            return 400, "a bare LF in the header"
         end
     end
     local reason
-    drop, reason = judge_together(fields, drop)
+    drop, reason = judge_together(request, fields, drop)
     if reason then
-        return nil, nil, 400, reason
+        return 400, reason
     end
-    return fields, drop
+    request.headers, request.drop = fields, drop
+    return nil
 end
 
 return _M

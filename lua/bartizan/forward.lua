@@ -1,5 +1,6 @@
 --- Makes a request what the upstream may see, once the guards are content.
 
+local random = require("bartizan.random")
 local upgrade = require("bartizan.upgrade")
 local via = require("bartizan.via")
 
@@ -18,6 +19,9 @@ local ways = {}                 -- by listener
 local behind_proxy              -- the same for a request that a trusted proxy brought
 local trusts_proxies, authority
 
+-- W3C Trace Context: the id of a span need be unique in its trace only.
+local SPAN_END = "-" .. random.hex(8) .. "-01"
+
 --- Sets up what is known of the listeners. Runs once, in the master.
 -- @param settings table: edge.json
 function _M.init(settings)
@@ -31,10 +35,25 @@ function _M.init(settings)
     trusts_proxies = settings.trusts_proxies
 end
 
+-- What is said of the client: nothing of it came in a header that it chose.
+local function identity(request)
+    if not request.client then
+        return ""
+    elseif request.scopes == "" then
+        return "\r\nX-Client-Id: " .. request.client
+    end
+    return "\r\nX-Client-Id: " .. request.client .. "\r\nX-Scopes: " .. request.scopes
+end
+
+-- A trace begins here where the client sent none.
+local function trace(request)
+    return request.traceparent and "" or "\r\ntraceparent: 00-" .. request.id .. SPAN_END
+end
+
 --- Forwards a request, as far as Lua has a part in it.
 -- @param request table
 function _M.run(request)
-    local drop, headers = request.drop, request.headers
+    local drop = request.drop
     if drop then
         for i = 1, #drop do
             clear_header(drop[i])
@@ -44,18 +63,15 @@ function _M.run(request)
     if trusts_proxies and var.bartizan_proxied == "1" then
         came = behind_proxy
     end
-    var.bartizan_via = via_lines(came, request.address, headers["host"] or authority)
-    if headers["upgrade"] and is_websocket(request.line, headers) then
-        var.bartizan_upgrade = "websocket"
-        var.bartizan_connection = "upgrade"
+    local switch = ""
+    if request.upgrade and is_websocket(request.line, request.headers) then
+        request.switching = true
+        switch = "\r\nConnection: upgrade\r\nUpgrade: websocket"
     end
-    if headers["traceparent"] then
-        var.bartizan_traced = "1"
-    end
-    if request.client then
-        var.bartizan_client = request.client
-        var.bartizan_scopes = request.scopes
-    end
+    -- LuaJIT hashes of a long string little more than its ends: where these are the same request by
+    -- request, strings pile up under one hash. So what is new each time stands last (random.lua).
+    var.bartizan_head = via_lines(came, request.address, request.host_field or authority)
+        .. identity(request) .. trace(request) .. switch .. "\r\nX-Request-Id: " .. request.id
     var.bartizan_target = request.forward
     request.forwarded = true
 end

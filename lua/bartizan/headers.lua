@@ -9,7 +9,7 @@
 -- in Connection.
 --
 --     local name = headers.name("X_Real_IP")   {lower = "x_real_ip", refuse = false, drop = true,
---                                               http1_only = false}
+--                                               http1_only = false, field = false}
 --     headers.value_problem(value)             nil, or why no field may hold the value
 --     headers.connection(value, drop)          what Connection lists is dropped as well
 
@@ -86,6 +86,16 @@ local HTTP1_ONLY = {
     ["upgrade"] = true,
 }
 
+-- What a request keeps in a field of its own: requests.lua.
+local REQUEST_FIELDS = {
+    ["authorization"] = "authorization",
+    ["connection"] = "connection",
+    ["host"] = "host_field",
+    ["traceparent"] = "traceparent",
+    ["upgrade"] = "upgrade",
+    ["user-agent"] = "user_agent",
+}
+
 -- Protected whatever follows.
 local PROTECTED_PREFIXES = { "client-cert", "x-forwarded-" }
 
@@ -136,7 +146,7 @@ end
 
 --- Judges a name.
 -- @param name string: as the client spelled it
--- @return table: {lower, refuse, drop, http1_only}, shared by all requests: not to be changed
+-- @return table: {lower, refuse, drop, http1_only, field}, shared by all requests: not to be changed
 function _M.name(name)
     local known = memo[name]
     if known then
@@ -149,6 +159,7 @@ function _M.name(name)
         refuse = not find(name, "^[%w!#$%%&'*+.^_`|~-]+$"),
         drop = must_drop(lowered),
         http1_only = HTTP1_ONLY[lowered] or false,
+        field = REQUEST_FIELDS[lowered] or false,
     }
     if #name > MEMO_LONGEST then
         return known

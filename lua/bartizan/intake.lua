@@ -10,6 +10,8 @@ local cors = require("bartizan.cors")
 local fields = require("bartizan.fields")
 local headers = require("bartizan.headers")
 local random = require("bartizan.random")
+local requests = require("bartizan.requests")
+local redact = require("bartizan.redact")
 local router = require("bartizan.router")
 local target = require("bartizan.target")
 
@@ -18,9 +20,12 @@ local find = string.find
 local format = string.format
 local gsub = string.gsub
 local is_preflight = cors.is_preflight
+local is_loggable = fields.is_loggable
 local lower = string.lower
+local mask = redact.read
 local match = router.match
 local new_id = random.id
+local open_request = requests.open
 local parse = target.parse
 local read_fields = fields.read
 local read_host = headers.read_host
@@ -29,7 +34,6 @@ local sub = string.sub
 local type = type
 
 local ngx = ngx
-local ngx_now = ngx.now
 local var = ngx.var
 
 local _M = {}
@@ -90,36 +94,13 @@ local function new_request(listener)
     if key ~= address then
         var.bartizan_network = key                              -- by which connections are counted
     end
-    local id = new_id()
-    var.bartizan_id = id
-    return {
-        id = id,
-        listener = listener,
-        address = address,
-        address_key = key,
-        started = ngx_now(),
-        line = var.request,     -- the request line, as it came
-        method = nil,
-        path = nil,             -- canonical; nil as long as the target was not read
-        query = nil,
-        forward = nil,
-        forwarded = false,
-        whole = false,          -- whether the upstream's answer came to its end
-        host = nil,
-        headers = nil,
-        drop = nil,             -- names of header fields not to forward
-        route = nil,
-        answer = nil,           -- what the class `edge` answers, where it is no refusal
-        refusal = nil,          -- the verdict that the class `edge` answers with
-        passed = 0,             -- which guards have passed: access.lua
-        client = nil,
-        scopes = nil,
-        claims = nil,
-        ratelimit = nil,
-        ratelimit_policy = nil,
-        events = nil,           -- audit.lua
-        verdict = nil,          -- the code by which the request was refused
-    }
+    local request = open_request()
+    request.id = new_id()
+    request.listener = listener
+    request.address = address
+    request.address_key = key
+    request.line = var.request
+    return request
 end
 
 local function refuse_with(request, verdict)
@@ -162,6 +143,10 @@ local function known_target(line)
     end
     local status, code, reason
     read, status, code, reason = parse(line)
+    if read then
+        read.shown = mask(read)
+        read.loggable = not (read.shown or find(line, '["\\]'))
+    end
     if read and #line <= MEMO_LONGEST then
         if target_count >= MEMO_BOUND then
             targets, target_count = {}, 0
@@ -182,7 +167,7 @@ local function known_route(read, host)
 end
 
 local function read_authority(request, authority)
-    local field = request.headers["host"]
+    local field = request.host_field
     if not field then
         -- Only HTTP/1.0 comes so far without one. It means the public origin, and no other.
         if authority then
@@ -275,11 +260,14 @@ function _M.read(listener)
     request.path = read.path
     request.query = read.query
     request.forward = read.forward
-    request.headers, request.drop, status, reason = read_fields(read.protocol ~= "HTTP/2.0")
+    request.http2 = read.protocol == "HTTP/2.0"
+    status, reason = read_fields(request, not request.http2)
     if status then
         return request, refuse(request, status, status == 431 and "header_too_large"
                                or "bad_request", reason)
     end
+    request.shown = read.shown
+    request.loggable = read.loggable and is_loggable(request.user_agent)
     local class = read_authority(request, read.authority)
     if class then
         return request, class

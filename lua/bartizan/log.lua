@@ -4,25 +4,29 @@
 local access = require("bartizan.access")
 local audit = require("bartizan.audit")
 local metrics = require("bartizan.metrics")
+local quote = require("bartizan.quote")
 local redact = require("bartizan.redact")
 local text = require("bartizan.text")
 
 local find = string.find
 local format = string.format
+local ipairs = ipairs
 local match = string.match
 local printable = text.printable
-local redact_path = redact.path
-local redact_query = redact.query
 local sub = string.sub
 
 local ngx = ngx
 local ngx_now = ngx.now
 local start_time = ngx.req.start_time
 local var = ngx.var
+local worker_pid = ngx.worker.pid
 
 local _M = {}
 
 local SHOWN_BOUND = 4096
+
+local names = {}                -- by route: its part of a line, up to the client's name
+local worker                    -- the end of that part
 
 -- How a request ends that nobody answers: it was not whole in time (nginx says 408 and hangs up),
 -- or its HTTP/2 stream was reset (no status).
@@ -60,27 +64,35 @@ local function note_cut_off(request, status)
                    "the upstream's answer broke off, or nothing more of it came in time")
 end
 
+--- Writes down what is always the same of the lines to come. Runs once, in the master.
+-- @param routes table: an array of routes with name
+function _M.init(routes)
+    for _, route in ipairs(routes) do
+        names[route] = '"route":' .. quote(route.name) .. ',"client":"'
+    end
+end
+
+--- The same, in a worker.
+function _M.start()
+    worker = '","worker":' .. worker_pid() .. ',"request_id":"'
+end
+
+-- Names of clients that need no escape. Issuers choose them, so they are not many.
+local function is_loggable(client)
+    return not client or not find(client, '"', 1, true) and not find(client, "\\", 1, true)
+end
+
 -- What is to be shown of a target that was not read, or that holds secrets; nil where the logs can
 -- show it as it came: then it is plain ASCII.
 local function shown(request)
-    local path, query = request.path, request.query
-    if not path then
-        -- "METHOD TARGET PROTOCOL", or whatever came in its place.
-        local line = request.line or ""
-        local method, target = match(line, "^(%u+) ([^ ]*)")
-        request.method = request.method or method
-        return printable(redact.target(target or line), SHOWN_BOUND)
-    elseif query then
-        local masked = redact_query(query)
-        if masked ~= query then
-            return redact_path(path) .. "?" .. masked
-        end
+    if request.path then
+        return request.shown
     end
-    local masked = redact_path(path)
-    if masked ~= path then
-        return masked .. (query and "?" .. query or "")
-    end
-    return nil
+    -- "METHOD TARGET PROTOCOL", or whatever came in its place.
+    local line = request.line or ""
+    local method, target = match(line, "^(%u+) ([^ ]*)")
+    request.method = request.method or method
+    return printable(redact.target(target or line), SHOWN_BOUND)
 end
 
 local function split(target)
@@ -103,6 +115,7 @@ end
 -- The longer way to write a line: the request ended here, or its target must not be shown raw.
 local function show(request, target)
     var.bartizan_ended = "1"
+    var.bartizan_id = request.id
     var.bartizan_method = request.method or "-"
     if request.host then
         var.bartizan_read = "1"
@@ -110,12 +123,25 @@ local function show(request, target)
     if target then
         var.bartizan_shown = target
     end
+    if request.route then
+        var.bartizan_route = request.route.name
+    end
     if request.client then
         var.bartizan_client = request.client
     end
     if request.verdict then
         var.bartizan_verdict = request.verdict
     end
+    if request.decided then
+        var.bartizan_decided = format("%d", request.decided)
+    end
+end
+
+-- The shorter way: nginx writes the target and what it counted itself, as they are; this is what it
+-- does not know. The id stands last, as in forward.lua; its last quote is in nginx.conf.
+local function facts(request)
+    return names[request.route] .. (request.client or "") .. '","verdict":"passed","decided":"'
+        .. (request.decided and format("%d", request.decided) or "") .. worker .. request.id
 end
 
 --- Ends a request.
@@ -127,18 +153,18 @@ function _M.run(request, status)
     if request.forwarded and not request.whole then
         note_cut_off(request, status)
     end
-    local route = request.route
-    metrics.request(route, status, ngx_now() - start_time())
-    if route then
-        var.bartizan_route = route.name
+    if request.forwarded and not request.whole then
+        note_cut_off(request, status)
     end
-    if request.decided then
-        var.bartizan_decided = format("%d", request.decided)
+    metrics.request(request.route, status, ngx_now() - start_time())
+    if request.loggable and request.forwarded and not request.events and status ~= 0
+        and is_loggable(request.client)
+    then
+        var.bartizan_facts = facts(request)
+        return
     end
     local target = shown(request)
-    if target or request.verdict or not request.forwarded then
-        show(request, target)
-    end
+    show(request, target)
     if request.events then
         write_audit(request, target)
     end

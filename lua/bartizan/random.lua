@@ -21,14 +21,19 @@ local _M = {}
 local prefix = ""
 local count = 0
 
+--- Returns so many random bytes of the kernel's as hex digits.
+function _M.hex(bytes)
+    local source = assert(io_open("/dev/urandom", "rb"))
+    local drawn = assert(source:read(bytes))
+    source:close()
+    return (gsub(drawn, ".", function(b)
+        return format("%02x", byte(b))
+    end))
+end
+
 --- Draws a new prefix. Workers are forked with equal state, so each must.
 function _M.seed()
-    local source = assert(io_open("/dev/urandom", "rb"))
-    local bytes = assert(source:read(12))
-    source:close()
-    prefix = gsub(bytes, ".", function(b)
-        return format("%02x", byte(b))
-    end)
+    prefix = _M.hex(12)
     count = 0
 end
 

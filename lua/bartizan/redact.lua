@@ -143,6 +143,23 @@ function _M.query(query)
     return _M.tokens(query)
 end
 
+--- Masks the secrets in a target that was read.
+-- @param read table: of target.parse
+-- @return string: what may be shown; nil where that is the target as it came
+function _M.read(read)
+    local path, query = read.path, read.query
+    local masked = _M.path(path)
+    if query then
+        local masked_query = _M.query(query)
+        if masked ~= path or masked_query ~= query then
+            return masked .. "?" .. masked_query
+        end
+    elseif masked ~= path then
+        return masked
+    end
+    return nil
+end
+
 --- Masks the secrets in a raw target: path, or path?query, or a URL, which may have a password in
 --- its authority (RFC 3986 section 3.2.1).
 function _M.target(target)

@@ -3,10 +3,10 @@
 -- nginx comes here by error_page, with the status that it decided on. What it refused before the
 -- request was routed arrives without a request of ours, with the header fields read so far.
 
+local access = require("bartizan.access")
 local audit = require("bartizan.audit")
 local intake = require("bartizan.intake")
 local reply = require("bartizan.reply")
-local requests = require("bartizan.requests")
 
 local ngx = ngx
 local var = ngx.var
@@ -54,13 +54,9 @@ local UNREADABLE = failure(502, "upstream_unavailable", "the upstream's answer i
 local PLAIN_HTTP = refusal(400, "plain_http", "plain HTTP on the TLS port")
 
 --- Answers for nginx.
+-- @param request table
 -- @param listener string
-function _M.run(listener)
-    local request = requests.get()
-    if not request then
-        request = intake.early(listener)
-        requests.put(request)
-    end
+function _M.run(request, listener)
     local status = ngx.status
     local verdict = VERDICTS[status] or INTERNAL
     if status == 400 and listener == "https" and var.scheme == "http" then
@@ -70,6 +66,10 @@ function _M.run(listener)
     elseif status == 405 then
         verdict = { status = 405, code = verdict.code, guard = "edge", decision = "refused",
                     reason = verdict.reason, headers = { Allow = intake.allowed(request) } }
+    end
+    if status == 500 and request.asking then
+        return reply.refuse(request, access.broken(request.asking, request,
+                                                   "the guard failed; the error log has it"))
     end
     audit.decision(request, verdict.decision, verdict.guard, "enforce", verdict, verdict.reason)
     return reply.refuse(request, verdict)

@@ -7,7 +7,7 @@
 --     local way = via.new("https", 8443)
 --     via.lines(way, "192.0.2.1", "api.example.com:8443")
 --
--- The lines begin within one, behind "X-Forwarded-For: ", and end within one.
+-- The lines begin within one, behind "Host: ", and end within one.
 
 local concat = table.concat
 local find = string.find
@@ -32,7 +32,8 @@ end
 
 local function compose(way, address, host)
     return concat({
-        address,
+        host,
+        "\r\nX-Forwarded-For: ", address,
         "\r\nX-Real-IP: ", address,
         "\r\nForwarded: for=", node(address), ';host="', host, '";proto=', way.proto,
         "\r\nX-Forwarded-Proto: ", way.proto,

@@ -66,6 +66,7 @@ local function new(settings, shared)
         error("concurrency: wait_time must be more than 0 seconds")
     end
     local who = subject.new("c", nil, settings.by)
+    local place = who.header and "header_" .. who.header or who.name
     local reason = format("more than %d at once by %s", limit, who.name)
     return {
         store = store.open(shared.limits),
@@ -80,8 +81,8 @@ local function new(settings, shared)
         -- For each key that requests of this worker wait for: how many, and what wakes them.
         lines = {},
         -- Names for what a request keeps of this guard: there may be others on its route.
-        held = {},
-        place = {},
+        held = "held_" .. place,
+        place = "place_" .. place,
     }
 end
 

@@ -133,7 +133,7 @@ local function check(guard, request)
             return unavailable(guard)
         end
     end
-    local authorization = request.headers.authorization
+    local authorization = request.authorization
     local facts = authorization and guard.verified:get(authorization)
     if not facts then
         local verdict
