@@ -7,6 +7,7 @@ local audit = require("bartizan.audit")
 local cors = require("bartizan.cors")
 local forward = require("bartizan.forward")
 local intake = require("bartizan.intake")
+local line = require("bartizan.line")
 local log = require("bartizan.log")
 local metrics = require("bartizan.metrics")
 local operator = require("bartizan.operator")
@@ -17,10 +18,13 @@ local requests = require("bartizan.requests")
 local settings = require("bartizan.settings")
 local worker = require("bartizan.worker")
 
+local assign = line.assign
+local begin = line.begin
 local error = error
 local format = string.format
 local ipairs = ipairs
 local pairs = pairs
+local put = line.put
 local require = require
 
 local ngx = ngx
@@ -117,6 +121,8 @@ local function announce(request)
     end
 end
 
+local ANSWER = line.variable("bartizan_answer")
+
 -- Lets a request on to its upstream. A field in HTTP/1 is a line, so there all of ours are one value;
 -- HTTP/2 needs them one by one, and so does who adds others (CORS).
 -- @return string: the class, which names the location
@@ -127,11 +133,16 @@ local function pass(request)
         announce(request)
         return route.class
     end
-    -- The id stands last, as in forward.lua.
-    local limits = request.ratelimit
-    var.bartizan_answer = limits and "nosniff\r\nRateLimit: " .. limits .. "\r\nRateLimit-Policy: "
-        .. request.ratelimit_policy .. "\r\nX-Request-Id: " .. request.id
-        or "nosniff\r\nX-Request-Id: " .. request.id
+    begin()
+    put("nosniff\r\nX-Request-Id: ")
+    put(request.id)
+    if request.ratelimit then
+        put("\r\nRateLimit: ")
+        put(request.ratelimit)
+        put("\r\nRateLimit-Policy: ")
+        put(request.ratelimit_policy)
+    end
+    assign(ANSWER)
     return route.class_http1
 end
 

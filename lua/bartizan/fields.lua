@@ -17,7 +17,6 @@ local is_plain = headers.is_plain
 local is_traceparent = headers.is_traceparent
 local judge_connection = headers.connection
 local judge_name = headers.name
-local new_tab = base.new_tab
 local sub = string.sub
 local type = type
 local value_problem = headers.value_problem
@@ -151,7 +150,7 @@ function _M.is_loggable(value)
 end
 
 --- Reads the fields.
--- @param request table: its fields of that name are set: `headers`, lower-case names to a value, or
+-- @param request table: it gets `headers`, an empty table, filled: lower-case names to a value, or
 --   an array where a field is repeated; `drop`, names not to be forwarded, if there are any; and
 --   what requests.lua has of headers besides
 -- @param http1 boolean: whether the request came as text, with lines
@@ -165,11 +164,10 @@ function _M.read(request, http1)
     elseif truncated[0] ~= 0 then
         return 431, "more than " .. MAX_FIELDS .. " header fields"
     elseif n == 0 then
-        request.headers = {}
         return nil
     end
     C.ngx_http_lua_ffi_req_get_headers(current, buffer, n, 1)
-    local fields, drop, suspect = new_tab(0, n), nil, false
+    local fields, drop, suspect = request.headers, nil, false
     for i = 0, n - 1 do
         local element = buffer[i]
         local data, length = element.value.data, element.value.len
@@ -213,7 +211,7 @@ function _M.read(request, http1)
     if reason then
         return 400, reason
     end
-    request.headers, request.drop = fields, drop
+    request.drop = drop
     return nil
 end
 

@@ -1,12 +1,16 @@
 --- Makes a request what the upstream may see, once the guards are content.
 
+local line = require("bartizan.line")
 local random = require("bartizan.random")
 local upgrade = require("bartizan.upgrade")
 local via = require("bartizan.via")
 
+local assign = line.assign
+local begin = line.begin
 local is_websocket = upgrade.is_websocket
 local match = string.match
 local pairs = pairs
+local put = line.put
 local via_lines = via.lines
 
 local ngx = ngx
@@ -35,20 +39,7 @@ function _M.init(settings)
     trusts_proxies = settings.trusts_proxies
 end
 
--- What is said of the client: nothing of it came in a header that it chose.
-local function identity(request)
-    if not request.client then
-        return ""
-    elseif request.scopes == "" then
-        return "\r\nX-Client-Id: " .. request.client
-    end
-    return "\r\nX-Client-Id: " .. request.client .. "\r\nX-Scopes: " .. request.scopes
-end
-
--- A trace begins here where the client sent none.
-local function trace(request)
-    return request.traceparent and "" or "\r\ntraceparent: 00-" .. request.id .. SPAN_END
-end
+local HEAD = line.variable("bartizan_head")
 
 --- Forwards a request, as far as Lua has a part in it.
 -- @param request table
@@ -63,15 +54,30 @@ function _M.run(request)
     if trusts_proxies and var.bartizan_proxied == "1" then
         came = behind_proxy
     end
-    local switch = ""
+    begin()
+    put(via_lines(came, request.address, request.host_field or authority))
+    put("\r\nX-Request-Id: ")
+    put(request.id)
+    -- What is said of the client: nothing of it came in a header that it chose.
+    if request.client then
+        put("\r\nX-Client-Id: ")
+        put(request.client)
+        if request.scopes ~= "" then
+            put("\r\nX-Scopes: ")
+            put(request.scopes)
+        end
+    end
+    -- A trace begins here where the client sent none.
+    if not request.traceparent then
+        put("\r\ntraceparent: 00-")
+        put(request.id)
+        put(SPAN_END)
+    end
     if request.upgrade and is_websocket(request.line, request.headers) then
         request.switching = true
-        switch = "\r\nConnection: upgrade\r\nUpgrade: websocket"
+        put("\r\nConnection: upgrade\r\nUpgrade: websocket")
     end
-    -- LuaJIT hashes of a long string little more than its ends: where these are the same request by
-    -- request, strings pile up under one hash. So what is new each time stands last (random.lua).
-    var.bartizan_head = via_lines(came, request.address, request.host_field or authority)
-        .. identity(request) .. trace(request) .. switch .. "\r\nX-Request-Id: " .. request.id
+    assign(HEAD)
     var.bartizan_target = request.forward
     request.forwarded = true
 end

@@ -3,16 +3,20 @@
 
 local access = require("bartizan.access")
 local audit = require("bartizan.audit")
+local line = require("bartizan.line")
 local metrics = require("bartizan.metrics")
 local quote = require("bartizan.quote")
 local redact = require("bartizan.redact")
 local text = require("bartizan.text")
 
+local assign = line.assign
+local begin = line.begin
 local find = string.find
 local format = string.format
 local ipairs = ipairs
 local match = string.match
 local printable = text.printable
+local put = line.put
 local sub = string.sub
 
 local ngx = ngx
@@ -137,11 +141,23 @@ local function show(request, target)
     end
 end
 
+local FACTS = line.variable("bartizan_facts")
+
 -- The shorter way: nginx writes the target and what it counted itself, as they are; this is what it
--- does not know. The id stands last, as in forward.lua; its last quote is in nginx.conf.
-local function facts(request)
-    return names[request.route] .. (request.client or "") .. '","verdict":"passed","decided":"'
-        .. (request.decided and format("%d", request.decided) or "") .. worker .. request.id
+-- does not know. The last quote is in nginx.conf.
+local function write_facts(request)
+    begin()
+    put(names[request.route])
+    if request.client then
+        put(request.client)
+    end
+    put('","verdict":"passed","decided":"')
+    if request.decided then
+        put(format("%d", request.decided))
+    end
+    put(worker)
+    put(request.id)
+    assign(FACTS)
 end
 
 --- Ends a request.
@@ -160,7 +176,7 @@ function _M.run(request, status)
     if request.loggable and request.forwarded and not request.events and status ~= 0
         and is_loggable(request.client)
     then
-        var.bartizan_facts = facts(request)
+        write_facts(request)
         return
     end
     local target = shown(request)

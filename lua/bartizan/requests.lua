@@ -13,6 +13,7 @@ local base = require("resty.core.base")
 local ffi = require("ffi")
 
 local cast = ffi.cast
+local clear = require("table.clear")
 local get_request = base.get_request
 local new_tab = base.new_tab
 local tonumber = tonumber
@@ -40,7 +41,7 @@ local function reset(request)
     request.query = nil
     request.forward = nil           -- what the upstream gets: path, or path?query
     request.host = nil
-    request.headers = nil           -- by lower-case name
+    clear(request.headers)          -- by lower-case name
     -- Of headers, what nearly every request is asked for. In headers itself, which has other fields in
     -- other places at each request, LuaJIT would have to look again and again.
     request.authorization = nil
@@ -93,7 +94,9 @@ function _M.open()
         request = spare[spare_count]
         spare_count = spare_count - 1
     else
-        request = reset(new_tab(0, 64))
+        request = new_tab(0, 64)
+        request.headers = new_tab(0, 16)
+        reset(request)
     end
     under_way[current()] = request
     return request
