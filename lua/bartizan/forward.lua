@@ -10,6 +10,7 @@ local via_lines = via.lines
 
 local ngx = ngx
 local clear_header = ngx.req.clear_header
+local set_header = ngx.req.set_header
 local var = ngx.var
 
 local _M = {}
@@ -31,6 +32,21 @@ function _M.init(settings)
     trusts_proxies = settings.trusts_proxies
 end
 
+local function upgrade_to(websocket, headers)
+    if not websocket then
+        clear_header("upgrade")         -- nginx would follow a 101 that was not asked for
+        return
+    end
+    var.bartizan_upgrade = "websocket"
+    var.bartizan_connection = "upgrade"
+    -- Once it has switched, nginx reads what the client sends over the request's own bytes, to
+    -- which its variables still point at the end: the log needs copies. See log.lua for the rest.
+    set_header("Host", headers["host"])
+    if headers["user-agent"] then
+        set_header("User-Agent", headers["user-agent"])
+    end
+end
+
 --- Forwards a request, as far as Lua has a part in it.
 -- @param request table
 function _M.run(request)
@@ -45,9 +61,8 @@ function _M.run(request)
         came = behind_proxy
     end
     var.bartizan_via = via_lines(came, request.address, headers["host"] or authority)
-    if headers["upgrade"] and is_websocket(request.line, headers) then
-        var.bartizan_upgrade = "websocket"
-        var.bartizan_connection = "upgrade"
+    if headers["upgrade"] then
+        upgrade_to(is_websocket(request.line, headers), headers)
     end
     if headers["traceparent"] then
         var.bartizan_traced = "1"

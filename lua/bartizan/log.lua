@@ -136,6 +136,10 @@ function _M.run(request, status)
         var.bartizan_decided = format("%d", request.decided)
     end
     local target = shown(request)
+    if status == 101 then
+        -- What nginx knows of the request line is the client's to write by now: see forward.lua.
+        target = target or match(request.line, "^%u+ ([^ ]+)")
+    end
     if target or request.verdict or not request.forwarded then
         show(request, target)
     end
