@@ -32,11 +32,7 @@ function _M.init(settings)
     trusts_proxies = settings.trusts_proxies
 end
 
-local function upgrade_to(websocket, headers)
-    if not websocket then
-        clear_header("upgrade")         -- nginx would follow a 101 that was not asked for
-        return
-    end
+local function offer_websocket(headers)
     var.bartizan_upgrade = "websocket"
     var.bartizan_connection = "upgrade"
     -- Once it has switched, nginx reads what the client sends over the request's own bytes, to
@@ -61,8 +57,8 @@ function _M.run(request)
         came = behind_proxy
     end
     var.bartizan_via = via_lines(came, request.address, headers["host"] or authority)
-    if headers["upgrade"] then
-        upgrade_to(is_websocket(request.line, headers), headers)
+    if headers["upgrade"] and is_websocket(request.line, headers) then
+        offer_websocket(headers)
     end
     if headers["traceparent"] then
         var.bartizan_traced = "1"
