@@ -4,7 +4,9 @@ import csv
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,10 @@ from tests.support.wire import port_of
 HALF_HEAD = b"GET /slow HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n"
 HALF_BODY = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc"
 LONG_ANSWER = b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HALF_HANDSHAKE = bytes([22, 3, 1, 2, 0, 1, 0, 1, 252])  # of a ClientHello (RFC 8446 section 5.1)
+# The preface, an empty SETTINGS frame, and HEADERS without END_HEADERS (RFC 9113 sections 3.4, 6.2).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+HALF_HTTP2_HEAD = PREFACE + bytes([0, 0, 3, 1, 1, 0, 0, 0, 1, 0x82, 0x86, 0x84])
 WINDOW = 4096
 PATIENCE = 90
 
@@ -40,43 +46,49 @@ def gateway() -> Iterator[Gateway]:
 
 
 def test_every_kind_at_once(gateway: Gateway, bounds: Bounds, figures: Figures) -> None:
-    """Expected: half a head is ended after 10 s, whatever dribbles in; half a body after 15 s of silence.
+    """Expected: half a head or handshake is ended after 10 s, whatever dribbles in.
 
-    So is an answer of which nothing is read for 30 s. What dribbles on may stay; it is bounded by the limits
-    on the requests of an address. All others are served at once, and all slots are given back.
+    Half a body is ended after 15 s of silence, an answer of which nothing is read after 30 s. Over HTTP/2 the
+    request ends so, and its connection is idle from then on. What dribbles on may stay; it is bounded by the
+    limits on the requests of an address. All others are served at once, and all slots are given back.
     """
     size = bounds.slow_clients
-    with ExitStack() as stack:
+    plain, secure = port_of(gateway, tls=False), port_of(gateway)
+    tls, http2 = gateway.context(), gateway.context()
+    http2.set_alpn_protocols(["h2"])
+    with ExitStack() as stack, good_traffic(gateway) as good:
+        numbers = count(11)
 
-        def crowd(number: int, first: bytes, *, tls: bool, window: int | None = None) -> Crowd:
-            context = gateway.context() if tls else None
-            source = f"127.0.0.{number}"
-            port = port_of(gateway, tls=tls)
-            return stack.enter_context(
-                Crowd(port, size, source=source, first=first, tls=context, window=window)
-            )
+        def crowd(port: int, first: bytes, **options: Any) -> Crowd:
+            source = f"127.0.0.{next(numbers)}"
+            return stack.enter_context(Crowd(port, size, source=source, first=first, **options))
 
-        with good_traffic(gateway) as good:
-            unread = crowd(11, LONG_ANSWER, tls=False, window=WINDOW)
-            trickling = crowd(12, LONG_ANSWER, tls=False, window=WINDOW)
-            dribbling = crowd(13, HALF_BODY, tls=True)
-            bodies = crowd(14, HALF_BODY, tls=True)
-            heads = crowd(15, HALF_HEAD, tls=False)
-            good.await_answers(100)
-            figures |= {"slow_clients": 5 * size, "open_at_once": connections(gateway)}
-            while heads.still_open():
-                heads.send(b"X-A: b\r\n")
-                dribbling.send(b"x")
-                trickling.receive(64)
-                good.await_answers(20)
-            bodies.await_end(PATIENCE)
+        unread = crowd(plain, LONG_ANSWER, window=WINDOW)
+        trickling = crowd(plain, LONG_ANSWER, window=WINDOW)
+        dribbling = crowd(secure, HALF_BODY, tls=tls)
+        bodies = crowd(secure, HALF_BODY, tls=tls)
+        streams = crowd(secure, HALF_HTTP2_HEAD, tls=http2)
+        prefaces = crowd(secure, PREFACE, tls=http2)
+        heads = crowd(plain, HALF_HEAD)
+        handshakes = crowd(secure, HALF_HANDSHAKE)
+        nothing = crowd(plain, b"")
+        good.await_answers(100)
+        figures |= {"slow_clients": (next(numbers) - 11) * size, "open_at_once": connections(gateway)}
+        while heads.still_open():
+            heads.send(b"X-A: b\r\n")
             dribbling.send(b"x")
-            figures["still_dribbling"] = dribbling.still_open()
-            if bounds.patient:
-                unread.await_end(PATIENCE)
-            for left in (unread, trickling, dribbling):
-                left.leave()
+            trickling.receive(64)
             good.await_answers(20)
+        for waiting in (prefaces, handshakes, nothing, bodies):
+            waiting.await_end(PATIENCE)
+        dribbling.send(b"x")
+        figures["still_dribbling"] = dribbling.still_open()
+        if bounds.patient:
+            unread.await_end(PATIENCE)
+            streams.await_end(PATIENCE)
+        for left in (unread, trickling, dribbling, streams):
+            left.leave()
+        good.await_answers(20)
     figures |= good.tally.figures()
     assert_served(good)
     wait_for(lambda: held(gateway) == 0, PATIENCE)
