@@ -9,51 +9,18 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.desync_cases import SILENCE, UNANSWERED, Case, Gave, gives_of
 from tests.support.gateway import Gateway, wait_for
 from tests.support.http2_frames import FrameConnection
-from tests.support.readers import Request
+from tests.support.recorded import Read, Reader, Seen, seen_by_reader
 from tests.support.relay import Relay
 from tests.support.service import Service
 from tests.support.talk import Answer, Talk
 from tests.support.wire import port_of
-
-# Method and target, fields with names in small letters, and the body.
-Seen = tuple[str, list[tuple[str, str]], str]
-Reader = Callable[[bytes], tuple[list[Request], bytes]]
-
-
-@dataclass(frozen=True)
-class Read:
-    """A request as the service has read it.
-
-    Attributes:
-        text: method and target.
-        headers: as they came.
-        body: the whole body; empty where the service has not looked at it.
-        peer: the port by which the service knows the connection.
-    """
-
-    text: str
-    headers: tuple[tuple[str, str], ...]
-    body: str
-    peer: int
-
-    @property
-    def request_id(self) -> str:
-        """What the gateway has named it."""
-        ids = [value for name, value in self.headers if name.lower() == "x-request-id"]
-        assert len(ids) == 1, self
-        return ids[0]
-
-    @property
-    def seen(self) -> Seen:
-        """It in the form in which readers are compared."""
-        return self.text, [(name.lower(), value) for name, value in self.headers], self.body
 
 
 @dataclass
@@ -93,7 +60,7 @@ class Grid:
     @property
     def reads(self) -> list[Read]:
         """All that the service has read so far."""
-        return [_read(event) for event in self._recorder.events if event["event"] == "request"]
+        return [Read.of(event) for event in self._recorder.events if event["event"] == "request"]
 
     def run(self, case: Case, *, tls: bool = False) -> Outcome:
         """Send a case and return what came of it.
@@ -102,9 +69,9 @@ class Grid:
             case: as `tests.support.desync_cases` has it.
             tls: whether to send it to the https listener, a few bytes at a time; HTTP/2 always goes there.
         """
-        self._count += 1
+        start = self.begin()
         silent = sum(entry == "aborted" or str(entry).startswith("bare") for entry in gives_of(case))
-        start, events = len(self._recorder.events), len(self.gateway.audit()) if silent else 0
+        events = len(self.gateway.audit()) if silent else 0
         answers, follow, rest = (
             self._http2(case["frames"]) if "frames" in case else self._http1(case, tls=tls)
         )
@@ -115,6 +82,21 @@ class Grid:
             outcome.ids += self._ask_audit(events, silent, outcome)
         self.known += outcome.ids
         return outcome
+
+    def begin(self) -> int:
+        """Begin something, and return what `settle` needs to know of it."""
+        self._count += 1
+        return len(self._recorder.events)
+
+    def settle(self, start: int) -> tuple[list[Read], list[str]]:
+        """Send a canary; return what the service has read before it, and what should not have happened."""
+        canary = self._send_canary()
+        events = self._await_canary(start)
+        faults = [f"the service said {event}" for event in events if event["event"] != "request"]
+        reads = [Read.of(event) for event in events if event["event"] == "request"]
+        if not _is_own(canary, reads.pop()):
+            faults.append(f"the canary was answered {canary}")
+        return reads, faults
 
     def lines(self) -> dict[str, dict[str, Any]]:
         """Return the lines of the access log by their request ids, once it has all that are known."""
@@ -136,7 +118,7 @@ class Grid:
             found = by_peer.pop(passed.port, [])
             if rest and found[-1].text != "GET /ws/open":
                 raise ValueError(f"no request: {rest!r}")
-            both.append(([_seen(request) for request in requests], [read.seen for read in found]))
+            both.append(([seen_by_reader(request) for request in requests], [read.seen for read in found]))
         assert not by_peer, f"on no connection of the relay: {by_peer}"
         return both
 
@@ -179,16 +161,11 @@ class Grid:
             return answers, follow if isinstance(follow, Answer) else None, b""
 
     def _outcome(self, start: int, answers: Sequence[Answer | str], follow: Answer | None) -> Outcome:
-        canary = self._send_canary()
-        events = self._await_canary(start)
-        outcome = Outcome()
-        outcome.faults += [f"the service said {event}" for event in events if event["event"] != "request"]
-        outcome.read = [_read(event) for event in events if event["event"] == "request"]
-        if not _is_own(canary, outcome.read.pop()):
-            outcome.faults.append(f"the canary was answered {canary}")
+        reads, faults = self.settle(start)
+        outcome = Outcome(read=reads, faults=faults)
         if follow is not None:
-            outcome.lives = bool(outcome.read) and outcome.read[-1].text == f"GET /follow/{self._count}"
-            if not outcome.lives or not _is_own(follow, outcome.read.pop()):
+            outcome.lives = bool(reads) and reads[-1].text == f"GET /follow/{self._count}"
+            if not outcome.lives or not _is_own(follow, reads.pop()):
                 outcome.faults.append(f"the follow-up was answered {follow}")
             self.known.append(follow.request_id)
         _match(outcome, answers)
@@ -245,18 +222,6 @@ def _answer_of(connection: FrameConnection, number: int) -> Answer | str:
     if stream.status is None or not stream.whole:
         return UNANSWERED
     return Answer(stream.status, tuple(stream.fields), stream.body)
-
-
-def _read(event: Mapping[str, Any]) -> Read:
-    headers = tuple((name, value) for name, value in event["headers"])
-    return Read(f"{event['method']} {event['target']}", headers, event["body"] or "", event["peer"])
-
-
-def _seen(request: Request) -> Seen:
-    """Return a request in the form of `Read.seen`: ASGI has no query where that is empty."""
-    fields = [(name.decode(), value.decode("latin-1")) for name, value in request.fields]
-    body = "" if request.text.endswith(" /early") else request.body.decode("latin-1")
-    return request.text.removesuffix("?"), fields, body
 
 
 def _is_own(answer: Answer, read: Read) -> bool:

@@ -6,7 +6,9 @@ recipients forgive (bare LF, spaces before a colon, folded lines, a body with tw
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import h11
@@ -103,22 +105,37 @@ def read_with_h11(data: bytes) -> tuple[list[Request], bytes]:
     """Do as `read_strictly` does, as h11 reads it; raise h11.RemoteProtocolError where h11 refuses."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=128 * 1024)
     connection.receive_data(data)
+    return list(_requests_of(connection)), connection.trailing_data[0]
+
+
+def read_by_h11_until_it_refuses(data: bytes) -> list[Request]:
+    """Return the requests that h11 reads before the first that it does not take, or that is not whole."""
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=128 * 1024)
+    connection.receive_data(data)
     requests: list[Request] = []
+    with contextlib.suppress(h11.RemoteProtocolError):
+        requests.extend(_requests_of(connection))
+    return requests
+
+
+def _requests_of(connection: h11.Connection) -> Iterator[Request]:
     while connection.trailing_data[0]:
         begin = connection.next_event()
         if begin is h11.NEED_DATA:
-            break
+            return
         assert isinstance(begin, h11.Request), begin
         body = b""
         while isinstance(event := connection.next_event(), h11.Data):
             body += event.data
         if event is h11.NEED_DATA:
-            break
+            return
         assert isinstance(event, h11.EndOfMessage), event
-        requests.append(Request(begin.method, begin.target, tuple(begin.headers), body))
-        if requests[-1].upgrades:
-            break
+        request = Request(begin.method, begin.target, tuple(begin.headers), body)
+        yield request
+        if request.upgrades:
+            return
         connection.send(h11.Response(status_code=200, headers=[(b"content-length", b"0")]))
         connection.send(h11.EndOfMessage())
+        if connection.states[h11.CLIENT] is not h11.DONE:
+            return  # the client has said that it sends no more
         connection.start_next_cycle()
-    return requests, connection.trailing_data[0]

@@ -76,6 +76,10 @@ class Talk:
         with socket.socket(fileno=os.dup(self._socket.fileno())) as plain, contextlib.suppress(OSError):
             plain.shutdown(socket.SHUT_WR)
 
+    def patience(self, seconds: float) -> None:
+        """Wait so long from now on."""
+        self._socket.settimeout(seconds)
+
     def answer(self, *, head: bool = False) -> Answer | None:
         """Return the next answer; None where the connection ends before.
 
