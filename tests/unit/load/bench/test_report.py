@@ -51,7 +51,7 @@ def test_the_file(tmp_path: Path) -> None:
 
 
 def test_the_tables() -> None:
-    paced = Row("proxy", "nginx", rounds=ROWS[0].rounds, paced=(Paced(1000, 0.25, 4.5),))
+    paced = Row("proxy", "nginx", rounds=ROWS[0].rounds, paced=(Paced(1001, 1000, 0.25, 4.5),))
     console = Console(width=120, record=True, quiet=True)
     with console.capture() as capture:
         console.quiet = False
@@ -60,7 +60,7 @@ def test_the_tables() -> None:
     assert "token bartizan 38,462 26.0 1.30 0.50 1.50 20" in lines
     assert "haproxy 20,000 50.0 2.50 0.50 1.50 20" in lines
     assert "envoy no figure: see below" in lines
-    assert "proxy nginx 1,000 0.25 4.50 4.50" in lines
+    assert "proxy nginx 1,001 1,000 0.25 4.50 4.50" in lines
     assert "token: time of HAProxy 0.50 0.52 NOT MET" in lines
     assert "RS512 token issued: time of the book 1/30 1/40 met" in lines
     assert lines[-2:] == [

@@ -68,10 +68,10 @@ def test_the_row_of_the_report() -> None:
 
 
 def test_figures_at_a_fixed_rate_are_medians_too() -> None:
-    paced = (Paced(100, 1.0, 9.0), Paced(101, 1.5, 2.0), Paced(99, 1.2, 3.0))
+    paced = (Paced(100, 100, 1.0, 9.0), Paced(100, 101, 1.5, 2.0), Paced(100, 99, 1.2, 3.0))
     found = row("token", "nginx", 1, paced=paced).as_json()
-    names = ("fixed_rate_rps", "fixed_rate_p50_ms", "fixed_rate_p99_ms")
-    assert [found[name] for name in names] == [100, 1.2, 3.0]
+    names = ("fixed_rate_asked_rps", "fixed_rate_rps", "fixed_rate_p50_ms", "fixed_rate_p99_ms")
+    assert [found[name] for name in names] == [100, 100, 1.2, 3.0]
 
 
 def test_an_error_has_no_figures() -> None:
