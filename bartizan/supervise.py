@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from bartizan.errors import BartizanError
+from bartizan.errors import BartizanError, told
 from bartizan.generations import activate, new_generation, prune, rendering_lock
 from bartizan.layout import Layout
 from bartizan.peers import unreachable
@@ -146,8 +146,8 @@ def _serve(policy_path: Path, layout: Layout, nginx: "_Nginx", say: Say, complai
             try:
                 generation = reload(load_policy(policy_path), layout, nginx.pid, lambda s: _idle(nginx, s))
                 say(f"reloaded: generation {generation} serves")
-            except BartizanError as error:
-                complain(f"{error}\nnot reloaded: the old policy serves on")
+            except (BartizanError, OSError) as error:
+                complain(f"{told(error)}\nnot reloaded: the old policy serves on")
     complain(f"nginx ended by itself ({nginx.ending}); its own words stand above")
     return 1
 

@@ -50,7 +50,7 @@ def main() -> None:
     """Run the command; what a person can put right is one sentence and exit code 1."""
     try:
         app()
-    except BartizanError as error:
+    except (BartizanError, OSError) as error:
         refuse(error)
         sys.exit(1)
 

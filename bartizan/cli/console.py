@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bartizan.errors import BartizanError, told
 from bartizan.explain import Answer
 from bartizan.policy.document import Document
 from bartizan.policy.problems import PolicyError, Problem
@@ -21,14 +22,14 @@ def complain(text: str) -> None:
     print(f"bartizan: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def refuse(error: Exception) -> None:
+def refuse(error: BartizanError | OSError) -> None:
     """Tell why a command did not do what it was asked to."""
     if isinstance(error, PolicyError):
         count = len(error.problems)
         print(error, file=sys.stderr)  # noqa: T201
         complain(f"{error.path}: {count} {'mistake' if count == 1 else 'mistakes'}")
     else:
-        complain(str(error))
+        complain(told(error))
 
 
 def warn(path: object, problems: tuple[Problem, ...]) -> None:

@@ -45,7 +45,10 @@ def unsafe(policy: Policy, given: Given) -> Iterator[Finding]:
 
 def doubtful(policy: Policy) -> Iterator[Finding]:
     """Yield what an operator may mean for a while, but should not forget."""
+    used = {route.auth.issuer for route in policy.routes if route.auth is not None}
     for name, issuer in policy.issuers.items():
+        if name not in used:
+            yield Finding(("issuers", name), "no route takes its tokens, so its keys are not fetched")
         parts = urlsplit(issuer.jwks)
         if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
             yield Finding(

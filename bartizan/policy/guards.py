@@ -40,9 +40,9 @@ class Concurrency(Model):
     """How many requests may be forwarded at once."""
     by: By = "address"
     """What is counted, as for a rate."""
-    wait: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    wait: Annotated[int, Field(ge=0, le=1_000_000, examples=[10])] = 0
     """How many more may wait inside the gateway for their turn. Beyond that requests are refused at once."""
-    wait_time: Annotated[Duration, Field(ge=0.001, le=60)] = 1.0
+    wait_time: Annotated[Duration, Field(ge=0.001, le=60, examples=["3s"])] = 1.0
     """For how long a request may wait until it is refused."""
     mode: Mode = "enforce"
     """`enforce` refuses, `observe` decides, logs and counts but refuses nothing, `off` does nothing."""
@@ -95,7 +95,7 @@ class Auth(Model):
     """What a token's `aud` must name, so that tokens for other services don't pass."""
     scopes: tuple[Annotated[str, AfterValidator(_scope)], ...] = Field(default=(), examples=["users:read"])
     """What a token's `scope` must hold, all of it. Absent: no scope is asked for."""
-    mode: Mode = "enforce"
+    mode: Mode = Field(default="enforce", json_schema_extra={"enum": ["enforce", "observe"]})
     """`enforce` refuses, `observe` decides, logs and counts, and lets requests without a good token through,
     without `X-Client-Id` and `X-Scopes`. There is no `off`: a public route says `auth: none`."""
 
@@ -133,7 +133,7 @@ class Cors(Model):
     """The response header fields that the page may read, beside those that it always may."""
     credentials: bool = False
     """Whether the page may send cookies and other credentials of the browser."""
-    max_age: Annotated[WholeSeconds, Field(ge=0, le=86400)] = 600.0
+    max_age: Annotated[WholeSeconds, Field(ge=0, le=86400, examples=["1h"])] = 600.0
     """For how long a browser may remember the answer to a preflight, in whole seconds."""
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ class Route(Defaults):
     prefix: RoutePath | None = Field(default=None, examples=["/api/users"])
     """This path and all under it; it ends at a segment: `/api/users` covers `/api/users/7`, not
     `/api/usersecret`. The longest match decides, and an exact path goes before a prefix."""
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, examples=["GET"])]
     """The methods that are served. GET implies HEAD. Another method of a path that is served gets 405."""
     hosts: tuple[Host, ...] = ()
     """The hosts that are served, as a request names them in Host. Absent: any. A route for a host goes before
@@ -90,7 +90,7 @@ class Policy(Model):
     trusted_proxies: tuple[Proxy, ...] = ()
     """The addresses of your own load balancers: whose `X-Forwarded-For`, or PROXY protocol, counts. Absent:
     nobody's."""
-    workers: Annotated[int, Field(ge=1, le=512)] | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=1, le=512, examples=[4])] | Literal["auto"] = "auto"
     """How many worker processes serve; `auto`: one a processor."""
     acme: File | None = Field(default=None, examples=["/var/lib/letsencrypt/webroot"])
     """The webroot of certbot, from which the http listener serves `/.well-known/acme-challenge/`. Absent:

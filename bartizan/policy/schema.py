@@ -32,7 +32,7 @@ def policy_schema() -> JsonSchema:
     """Return the JSON schema of a policy file."""
     schema = Policy.model_json_schema(schema_generator=_Generator)
     definitions = schema["$defs"]
-    for model in _models(Model):
+    for model in models(Model):
         shape = schema if model is Policy else definitions.get(model.__name__)
         for name, field in model.model_fields.items() if shape is not None else ():
             _in_words_of_the_file(shape["properties"][name], field)
@@ -41,10 +41,11 @@ def policy_schema() -> JsonSchema:
     return {"$schema": DIALECT, **schema, "title": "Bartizan's policy file"}
 
 
-def _models(base: type[Model]) -> Iterator[type[Model]]:
+def models(base: type[Model]) -> Iterator[type[Model]]:
+    """Yield every section of a policy file."""
     for model in base.__subclasses__():
         yield model
-        yield from _models(model)
+        yield from models(model)
 
 
 def _in_words_of_the_file(shape: JsonSchema, field: FieldInfo) -> None:

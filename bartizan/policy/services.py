@@ -57,10 +57,10 @@ class Issuer(Model):
     algorithms: Annotated[tuple[Annotated[Algorithm, BeforeValidator(_asymmetric)], ...], Field(min_length=1)]
     """The signature algorithms that are taken. A key is used with its own algorithm only, and that must be
     listed. There is no HMAC and no `none`."""
-    types: Annotated[tuple[str, ...], Field(min_length=1)] = ("at+jwt",)
+    types: Annotated[tuple[str, ...], Field(min_length=1, examples=["JWT"])] = ("at+jwt",)
     """What a token's `typ` may be. `at+jwt` is what RFC 9068 gives access tokens; some issuers write
     `JWT`."""
-    skew: Annotated[Duration, Field(ge=0, le=60)] = 5.0
+    skew: Annotated[Duration, Field(ge=0, le=60, examples=["30s"])] = 5.0
     """By how much the issuer's clock and this one may differ, for `exp`, `nbf` and `iat`."""
     ca: File | None = Field(default=None, examples=["certs/ca.pem"])
     """Certificate authorities in PEM form for an https `jwks`. Absent: the system's."""
@@ -82,19 +82,19 @@ class Upstream(Model):
     """The servers, all http or all https. They share the load in turn. A request whose connection fails or
     times out is tried once more, on another server, unless it is a POST or PATCH that was sent. A name is
     looked up once, at the start and at a reload."""
-    connect_timeout: Annotated[Duration, Field(ge=0.01, le=75)] = 2.0
+    connect_timeout: Annotated[Duration, Field(ge=0.01, le=75, examples=["500ms"])] = 2.0
     """For how long a connection may take to be made."""
-    send_timeout: Annotated[Duration, Field(ge=0.01, le=86400)] = 30.0
+    send_timeout: Annotated[Duration, Field(ge=0.01, le=86400, examples=["1m"])] = 30.0
     """For how long a server may take nothing of a request."""
-    read_timeout: Annotated[Duration, Field(ge=0.01, le=86400)] = 60.0
+    read_timeout: Annotated[Duration, Field(ge=0.01, le=86400, examples=["5m"])] = 60.0
     """For how long a server may send nothing. It is the pause between two pieces, not the whole answer; for
     WebSockets and server-sent events make it longer than their pings are apart."""
-    max_fails: Annotated[int, Field(ge=0, le=1000)] = 3
+    max_fails: Annotated[int, Field(ge=0, le=1000, examples=[5])] = 3
     """After how many failures within `fail_timeout` a server rests; 0: it never does. A single server never
     rests."""
-    fail_timeout: Annotated[WholeSeconds, Field(ge=1, le=3600)] = 10.0
+    fail_timeout: Annotated[WholeSeconds, Field(ge=1, le=3600, examples=["30s"])] = 10.0
     """The time in which failures are counted, and for which a server then rests, in whole seconds."""
-    keepalive: Annotated[int, Field(ge=1, le=10000)] = 32
+    keepalive: Annotated[int, Field(ge=1, le=10000, examples=[64])] = 32
     """How many idle connections each worker keeps, for 4 s at most."""
     ca: File | None = Field(default=None, examples=["certs/ca.pem"])
     """Certificate authorities in PEM form for https servers. Absent: the system's."""

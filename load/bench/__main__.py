@@ -25,11 +25,15 @@ def main(words: list[str] | None = None) -> int:
     """Run and return the exit code: 0 if every row has figures."""
     arguments = _arguments(words)
     signal.signal(signal.SIGTERM, _stop)
-    for command in ("nginx", "wrk", "h2load"):
+    for command in ("nginx", "wrk"):
         if shutil.which(command) is None:
-            return _fail(f"{command} is not installed; run openresty/install-packages edge bench")
+            _say(f"{command} is not installed: run make setup")
+            return 1
     left_out = missing()
-    plan = Plan(arguments.only, left_out, arguments.rounds, arguments.seconds, arguments.paced_rounds)
+    paced_rounds = arguments.paced_rounds
+    if shutil.which("h2load") is None:
+        paced_rounds, left_out = 0, {**left_out, "the fixed rate": "h2load is not installed"}
+    plan = Plan(arguments.only, left_out, arguments.rounds, arguments.seconds, paced_rounds)
     _say("Preparing tokens (a quarter of a minute, once a month)")
     made = tokens.ready(ROOT / "build" / "bench", arguments.tokens)
     try:
@@ -103,11 +107,6 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 def _stop(signum: int, _frame: object) -> Never:
     # Unwinds, so that everything started is stopped on the way.
     raise SystemExit(128 + signum)
-
-
-def _fail(sentence: str) -> int:
-    _say(sentence)
-    return 1
 
 
 def _say(sentence: str) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import psutil
+
 from load.bench import proc, wrk
 from load.bench.fixed_rate import Paced
 from load.bench.peers.target import Target
@@ -40,14 +42,17 @@ class Contender:
         """Drive the target for so long, and return what was measured; None if it has no part any more."""
         if self.error is not None or self.target is None or self.load is None:
             return None
-        pids = self.target.worker_pids()
-        before = proc.processor_seconds(pids)
         try:
+            pids = self.target.worker_pids()
+            before = proc.processor_seconds(pids)
             run = wrk.drive(self.target.url, self.load, seconds, self.sent)
+            used = proc.processor_seconds(pids) - before
         except wrk.LoadError as error:
             self.error = str(error)
             return None
-        used = proc.processor_seconds(pids) - before
+        except (OSError, psutil.NoSuchProcess) as error:
+            self.error = f"its worker is gone: {error}"
+            return None
         self.sent += run.requests
         if self.scenario.differs == "token":
             # What was still under way on each connection must not come again.
@@ -61,13 +66,17 @@ class Contender:
 
     def weigh(self) -> None:
         """Note how much memory the worker has."""
-        if self.error is None and self.target is not None:
+        if self.error is not None or self.target is None:
+            return
+        try:
             (worker,) = self.target.worker_pids()
             self.memory = Memory(
                 peak_mib=proc.peak_mib(worker),
                 proportional_mib=proc.proportional_mib(worker),
                 own_mib=proc.unshared_mib(worker),
             )
+        except (OSError, ValueError, psutil.NoSuchProcess) as error:
+            self.error = f"its worker is gone: {error}"
 
     def row(self) -> Row:
         """Return its row of the report."""

@@ -26,11 +26,13 @@ class Paced:
     """What came of one run.
 
     Attributes:
-        rps: requests a second that were answered.
+        asked: how many requests a second were to be sent.
+        rps: how many were answered; fewer, if the proxy did not keep up.
         p50_ms: half of them took no longer.
         p99_ms: 99 of 100 took no longer.
     """
 
+    asked: float
     rps: float
     p50_ms: float
     p99_ms: float
@@ -65,12 +67,12 @@ def drive(url: str, request: Request, rate: float, seconds: int, log: Path) -> P
         )
         if done.returncode != 0:
             raise LoadError(f"h2load ended with {done.returncode}: {done.stderr or done.stdout}")
-        return read_log(log.read_text(encoding="ascii"))
+        return read_log(log.read_text(encoding="ascii"), rate)
     finally:
         log.unlink(missing_ok=True)
 
 
-def read_log(text: str) -> Paced:
+def read_log(text: str, asked: float) -> Paced:
     """Read h2load's lines: when a request was sent, its status, and how long it took, in microseconds.
 
     Raises:
@@ -85,7 +87,7 @@ def read_log(text: str) -> Paced:
         raise LoadError("no request was answered")
     times = sorted(took for _, took in counted)
     seconds = (max(sent for sent, _ in counted) - begin) / 1e6
-    return Paced(len(counted) / seconds, percentile(times, 50) / 1000, percentile(times, 99) / 1000)
+    return Paced(asked, len(counted) / seconds, percentile(times, 50) / 1000, percentile(times, 99) / 1000)
 
 
 def percentile(ordered: Sequence[float], per_cent: float) -> float:

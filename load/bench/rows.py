@@ -86,6 +86,7 @@ class Row:
         if not self.paced:
             return None
         return Paced(
+            asked=median(run.asked for run in self.paced),
             rps=median(run.rps for run in self.paced),
             p50_ms=median(run.p50_ms for run in self.paced),
             p99_ms=median(run.p99_ms for run in self.paced),
@@ -99,6 +100,7 @@ class Row:
         paced = self.at_fixed_rate()
         fixed = (
             {
+                "fixed_rate_asked_rps": round(paced.asked, 1),
                 "fixed_rate_rps": round(paced.rps, 1),
                 "fixed_rate_p50_ms": round(paced.p50_ms, 4),
                 "fixed_rate_p99_ms": round(paced.p99_ms, 4),

@@ -61,7 +61,11 @@ class Plan:
 
 
 class Bench:
-    """A backend with targets in front of it."""
+    """A backend with targets in front of it.
+
+    Attributes:
+        backend: what all targets forward to.
+    """
 
     def __init__(self, plan: Plan, folder: Path, tokens: Tokens, progress: Progress) -> None:
         """Start the backend.
@@ -83,7 +87,7 @@ class Bench:
         self._running = ExitStack()
         self._running.callback(self._cores.give_back)
         try:
-            self._backend = self._running.enter_context(Backend(folder, tokens.keys))
+            self.backend = self._running.enter_context(Backend(folder, tokens.keys))
         except BaseException:
             self._running.close()
             raise
@@ -144,7 +148,7 @@ class Bench:
             service.check()
             return
         proxy = PROXIES[name]
-        site = Site(folder, self._backend.port, self._tokens)
+        site = Site(folder, self.backend.port, self._tokens)
         if scenario.guards.limits:
             self._check_limits(name)
         self._keep(contender, proxy.start(site, scenario.guards))
@@ -167,7 +171,7 @@ class Bench:
     def _check_limits(self, name: str) -> None:
         """See that a proxy's limits refuse, once: all scenarios have the same."""
         if name not in self._limits:
-            site = Site(_folder(self._folder, f"limits-of-{name}"), self._backend.port, self._tokens)
+            site = Site(_folder(self._folder, f"limits-of-{name}"), self.backend.port, self._tokens)
             try:
                 check_limits(PROXIES[name].start, site)
             except CheckError as error:

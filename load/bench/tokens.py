@@ -33,6 +33,7 @@ COUNT: Final = 24_576
 
 LIFETIME: Final = 30 * 24 * 3600
 FRESH: Final = 24 * 3600
+_BATCH: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,9 @@ def _make(private: rsa.RSAPrivateKey, count: int) -> list[str]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     identities = [secrets.token_hex(16) for _ in range(count)]
-    batches = [identities[start : start + 512] for start in range(0, count, 512)]
+    if count <= _BATCH:
+        return sign(pem, identities)
+    batches = [identities[start : start + _BATCH] for start in range(0, count, _BATCH)]
     with ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
         return [token for batch in pool.map(partial(sign, pem), batches) for token in batch]
 

@@ -123,8 +123,8 @@ end
 
 local ANSWER = line.variable("bartizan_answer")
 
--- Lets a request on to its upstream. A field in HTTP/1 is a line, so there all of ours are one value;
--- HTTP/2 needs them one by one, and so does who adds others (CORS).
+-- Lets a request on to its upstream. A field in HTTP/1 is a line, so there all of ours are one
+-- value; HTTP/2 needs them one by one, and so does who adds others (CORS).
 -- @return string: the class, which names the location
 local function pass(request)
     forward.run(request)

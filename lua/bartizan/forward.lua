@@ -15,6 +15,7 @@ local via_lines = via.lines
 
 local ngx = ngx
 local clear_header = ngx.req.clear_header
+local set_header = ngx.req.set_header
 local var = ngx.var
 
 local _M = {}
@@ -40,6 +41,15 @@ function _M.init(settings)
 end
 
 local HEAD = line.variable("bartizan_head")
+
+-- Once it has switched, nginx reads what the client sends over the request's own bytes, to which
+-- its variables still point at the end: the log needs copies. See log.lua for the rest.
+local function keep_for_log(request)
+    set_header("Host", request.host_field)
+    if request.user_agent then
+        set_header("User-Agent", request.user_agent)
+    end
+end
 
 --- Forwards a request, as far as Lua has a part in it.
 -- @param request table
@@ -75,6 +85,7 @@ function _M.run(request)
     end
     if request.upgrade and is_websocket(request.line, request.headers) then
         request.switching = true
+        keep_for_log(request)
         put("\r\nConnection: upgrade\r\nUpgrade: websocket")
     end
     assign(HEAD)

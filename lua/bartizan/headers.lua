@@ -146,7 +146,7 @@ end
 
 --- Judges a name.
 -- @param name string: as the client spelled it
--- @return table: {lower, refuse, drop, http1_only, field}, shared by all requests: not to be changed
+-- @return table: {lower, refuse, drop, http1_only, field}, shared by all requests
 function _M.name(name)
     local known = memo[name]
     if known then

@@ -169,17 +169,18 @@ function _M.run(request, status)
     if request.forwarded and not request.whole then
         note_cut_off(request, status)
     end
-    if request.forwarded and not request.whole then
-        note_cut_off(request, status)
-    end
     metrics.request(request.route, status, ngx_now() - start_time())
-    if request.loggable and request.forwarded and not request.events and status ~= 0
+    if request.loggable and request.forwarded and not request.events and status >= 200
         and is_loggable(request.client)
     then
         write_facts(request)
         return
     end
     local target = shown(request)
+    if status == 101 then
+        -- What nginx knows of the request line is the client's to write by now: see forward.lua.
+        target = target or match(request.line, "^%u+ ([^ ]+)")
+    end
     show(request, target)
     if request.events then
         write_audit(request, target)

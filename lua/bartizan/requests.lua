@@ -27,8 +27,8 @@ local uintptr_t = ffi.typeof("uintptr_t")
 local under_way = {}
 local spare, spare_count = {}, 0
 
--- Every field that a request has, in one order. A guard that needs one more (concurrency by a header)
--- takes it away itself.
+-- Every field that a request has, in one order. A guard that needs one more (concurrency by a
+-- header) takes it away itself.
 local function reset(request)
     request.id = nil
     request.listener = nil
@@ -42,8 +42,8 @@ local function reset(request)
     request.forward = nil           -- what the upstream gets: path, or path?query
     request.host = nil
     clear(request.headers)          -- by lower-case name
-    -- Of headers, what nearly every request is asked for. In headers itself, which has other fields in
-    -- other places at each request, LuaJIT would have to look again and again.
+    -- Of headers, what nearly every request is asked for. In headers itself, which has other fields
+    -- in other places at each request, LuaJIT would have to look again and again.
     request.authorization = nil
     request.connection = nil
     request.host_field = nil

@@ -1,11 +1,15 @@
 --- What each worker process does beside requests: dies with its master, reports that it serves,
 --- and hands on its counts.
 
+local clock = require("bartizan.clock")
 local ffi = require("ffi")
 local metrics = require("bartizan.metrics")
 
 local C = ffi.C
 local error = error
+local find = string.find
+local ipairs = ipairs
+local now = clock.now
 
 local ngx = ngx
 local ngx_log = ngx.log
@@ -27,11 +31,13 @@ ffi.cdef [[
 local PR_SET_PDEATHSIG = 1
 local SIGTERM = 15
 
--- Seconds between reports, and how long one counts.
+-- Seconds between reports, and microseconds for which one counts. A report is the monotonic time of
+-- its making: a lifetime of the dict's own would follow the wall clock, which someone may set.
 local PERIOD = 1
-local LIFETIME = 10
+local LIFETIME = 10000000
 
 local master, generation, dict
+local reported                  -- when this worker last did
 
 --- Notes what the workers will need. Runs in the master.
 function _M.init(settings, shared)
@@ -57,8 +63,18 @@ local function key(id)
     return "worker|" .. generation .. "|" .. id
 end
 
+-- What killed workers of earlier generations left. Their living ones will report again.
+local function forget_old_reports()
+    for _, name in ipairs(metrics.keys()) do
+        if find(name, "^worker|") and not find(name, key(""), 1, true) then
+            dict:delete(name)
+        end
+    end
+end
+
 local function report()
-    local ok, err = dict:set(key(worker_id()), worker_pid(), LIFETIME)
+    reported = now()
+    local ok, err = dict:set(key(worker_id()), reported)
     if not ok then
         ngx_log(ERR, "could not report that this worker serves: ", err)
     end
@@ -70,6 +86,7 @@ function _M.start()
     die_with_master()
     if worker_id() == 0 then
         metrics.forget_old_routes()
+        forget_old_reports()
     end
     report()
     local timer, err = timer_every(PERIOD, function(premature)
@@ -85,7 +102,8 @@ end
 --- Ends the chores of a worker that was told to quit.
 function _M.stop()
     metrics.flush()
-    if dict:get(key(worker_id())) == worker_pid() then
+    -- Unless another worker has this id by now.
+    if dict:get(key(worker_id())) == reported then
         dict:delete(key(worker_id()))
     end
 end
@@ -93,8 +111,9 @@ end
 --- How many workers of this generation serve, and how many there should be.
 function _M.serving()
     local serving, count = 0, worker_count()
+    local time = now()
     for id = 0, count - 1 do
-        if dict:get(key(id)) then
+        if time - (dict:get(key(id)) or -LIFETIME) < LIFETIME then
             serving = serving + 1
         end
     end

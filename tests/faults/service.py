@@ -10,6 +10,7 @@ from tests.support.backend import Backend, Request, Response
 from tests.support.exposition import Family, parse
 from tests.support.gateway import Gateway, wait_for
 from tests.support.listening import policy
+from tests.support.traffic import Traffic, get
 from tests.support.wire import port_of
 
 # So that a fault meets requests within the service, not only between two of them.
@@ -55,6 +56,30 @@ def numbers_read(gateway: Gateway, path: str) -> set[int]:
         for line in gateway.access()
         if line["path"].startswith(f"{path}/")
     }
+
+
+def connections(gateway: Gateway) -> int:
+    """Return how many connections of clients the workers have."""
+    ports = {port_of(gateway), port_of(gateway, tls=False)}
+    return sum(
+        connection.laddr.port in ports and bool(connection.raddr)
+        for pid in gateway.worker_pids()
+        for connection in psutil.Process(pid).net_connections("tcp")
+    )
+
+
+def good_traffic(gateway: Gateway, source: str = "127.0.0.2") -> Traffic:
+    """Return well-behaved clients, each request of theirs on a new connection."""
+    return Traffic(
+        port_of(gateway), get("/good"), connections=4, each=1, rest=0.02, tls=gateway.context(), source=source
+    )
+
+
+def assert_served(good: Traffic) -> None:
+    """Check that nothing of well-behaved clients was refused or lost."""
+    assert set(good.tally.statuses) == {200}
+    assert good.tally.losses == []
+    assert good.tally.refused == 0
 
 
 def clients_of(pid: int, gateway: Gateway) -> set[int]:

@@ -33,9 +33,10 @@ def settled(gateway: Gateway) -> bool:
 def test_nothing_is_lost(bounds: Bounds, figures: Figures) -> None:
     """Expected: every request whose bytes nginx has read is answered: HTTP/1.1 and HTTP/2, plain and TLS.
 
-    A kept connection may end between two requests, and a request that meets its end is not in the access log:
-    no worker has read it. On a fresh connection none is lost. Old workers end, and the memory of the master and
-    of the workers does not climb.
+    A kept connection may end between two requests, and a request that meets its end is not in the access
+    log: no worker has read it. (Over HTTP/2 a GOAWAY says so, and clients repeat it; curl forgets
+    to at times.) On a fresh connection none is lost. Old workers end, and the memory of the master and of the
+    workers does not climb.
     """
     workers: list[int] = []
     master: list[int] = []
@@ -57,6 +58,7 @@ def test_nothing_is_lost(bounds: Bounds, figures: Figures) -> None:
                 kept.await_answers(40)
                 fresh.await_answers(5)
                 wait_for(lambda: settled(gateway), 60)
+                backend.forget()
                 workers.append(private_bytes(gateway.worker_pids()))
                 master.append(private_bytes([gateway.master]))
         with gateway.client() as client:
@@ -74,7 +76,8 @@ def test_nothing_is_lost(bounds: Bounds, figures: Figures) -> None:
         assert len(read) == kept.tally.answered
         assert all(loss.kept for loss in kept.tally.losses)
         assert fresh.tally.losses == []
-        assert multiplexed.lost == []
+        assert set(multiplexed.lost) & numbers_read(gateway, "/multiplexed") == set(), multiplexed.lost
+        assert len(multiplexed.lost) <= bounds.reloads
         assert kept.tally.refused + fresh.tally.refused == 0
         assert set(kept.tally.statuses | fresh.tally.statuses | multiplexed.statuses) == {200}
         assert len(set(numbers_read(gateway, "/fresh"))) == fresh.tally.answered

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -262,6 +263,21 @@ def test_sighup_reloads_and_refuses_a_bad_policy() -> None:
         wait_for(lambda: "bartizan: reloaded: generation" in gateway.stderr())
         with gateway.client() as fresh:
             assert fresh.get("/hello").status_code == 404
+
+
+def test_a_disk_that_takes_no_more_ends_nothing() -> None:
+    """A limit on the size of its files stands for a full disk; the log of the run is smaller."""
+    with Backend() as backend, Gateway(policy(backend)) as gateway, gateway.client() as client:
+        gateway.expect_error("can't write to the disk")
+        usual = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (4096, usual[1]))
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "not reloaded: the old policy serves on" in gateway.stderr())
+        assert "bartizan: can't write to the disk: file too large" in gateway.stderr()
+        assert client.get("/hello").status_code == 200
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, usual)
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "bartizan: reloaded: generation" in gateway.stderr())
 
 
 def test_systemd_is_told(tmp_path: Path) -> None:

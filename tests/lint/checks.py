@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from tests.lint import nginx_configuration, vulnerabilities
+from tests.lint import documents, nginx_configuration, vulnerabilities
 from tests.lint.result import ROOT, Result, judge, run
 
 
@@ -51,6 +51,7 @@ CHECKS: Final = (
     _tool("luacheck", "luacheck", "--quiet", "--no-color", "lua", "tests", "load"),
     Check("gixy", nginx_configuration.check),
     _tool("yamllint", "yamllint", "--strict", "."),
+    Check("documents", documents.check),
     _over_files("hadolint", ("*/Dockerfile",), "hadolint"),
     _over_files(
         "compose schema",

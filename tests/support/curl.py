@@ -17,15 +17,15 @@ class Curl:
 
     Attributes:
         statuses: how many answers had each status.
-        lost: what curl said of each request without a whole answer.
+        lost: what curl said of each request without a whole answer, by its number.
     """
 
     def __init__(self, gateway: Gateway, path: str) -> None:
         self.statuses: Counter[int] = Counter()
-        self.lost: list[str] = []
+        self.lost: dict[int, str] = {}
         self._command = ["curl", "--silent", "--http2", "--cacert", str(gateway.ca), "--max-time", "60"]
         self._command += ["--parallel", "--parallel-max", str(_AT_ONCE), "--output", "/dev/null"]
-        self._command += ["--write-out", "%{http_code} %{exitcode} %{errormsg}\n"]
+        self._command += ["--write-out", "%{url} %{http_code} %{exitcode} %{errormsg}\n"]
         self._url = f"{gateway.https}{path}"
         self._enough = threading.Event()
         self._begun = 0
@@ -45,13 +45,15 @@ class Curl:
         while not self._enough.is_set():
             last = self._begun + _BATCH - 1
             command = [*self._command, f"{self._url}/[{self._begun}-{last}]"]
+            asked = set(range(self._begun, last + 1))
             said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
             self._begun += _BATCH
             for line in said:
-                status, code, words = line.split(" ", 2)
+                url, status, code, words = line.split(" ", 3)
+                number = int(url.rpartition("/")[2])
                 if code == "0":
                     self.statuses[int(status)] += 1
                 else:
-                    self.lost.append(f"status {status}, exit code {code}: {words}")
-            missing = _BATCH - len(said)
-            self.lost += ["curl says nothing of it"] * missing
+                    self.lost[number] = f"status {status}, exit code {code}: {words}"
+                asked.remove(number)
+            self.lost |= dict.fromkeys(asked, "curl says nothing of it")

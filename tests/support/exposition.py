@@ -27,10 +27,12 @@ class Family:
 
     Attributes:
         kind: counter, gauge or histogram.
+        help: what it is for.
         samples: by the sample's name and its labels, in their order.
     """
 
     kind: str
+    help: str
     samples: dict[tuple[str, Labels], float] = field(default_factory=dict)
 
     def value(self, suffix: str = "", **labels: str) -> float:
@@ -55,20 +57,20 @@ def parse(text: str) -> dict[str, Family]:
     """
     assert text.endswith("\n"), "the last line must end, too"
     families: dict[str, Family] = {}
-    helped = ""
+    helped = meaning = ""
     current = ""
     for line in text[:-1].split("\n"):
         if line.startswith("# HELP "):
             found = _HELP.fullmatch(line)
             assert found, line
-            helped = found[1]
+            helped, meaning = found.groups()
             assert helped not in families, f"samples of one metric must stand together: {line}"
         elif line.startswith("# TYPE "):
             found = _TYPE.fullmatch(line)
             assert found, line
             current = found[1]
             assert current == helped, f"no help: {line}"
-            families[current] = Family(found[2])
+            families[current] = Family(found[2], meaning)
         else:
             _sample(line, current, families)
     for name, family in families.items():

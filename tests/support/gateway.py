@@ -82,6 +82,7 @@ class Gateway:
         environment: Mapping[str, str] | None = None,
         ports: Mapping[str, int] | None = None,
         user: str | None = None,
+        open_files: int | None = None,
     ) -> None:
         """Start a gateway and wait until it is ready.
 
@@ -91,6 +92,7 @@ class Gateway:
             environment: further variables for the command.
             ports: of `https`, `http` and `operator`, where the policy has to name one elsewhere too.
             user: whom it runs as where the tests run as root; None for root.
+            open_files: how many files each of its processes may open; None for as many as usual.
         """
         self.state = Path(tempfile.mkdtemp(prefix="bartizan-test-"))
         self.state.chmod(0o755)  # workers reopen their logs in it
@@ -103,10 +105,10 @@ class Gateway:
             (self.state / name).write_bytes(data)
         self.policy: dict[str, Any] = {}
         self.write(policy)
-        self._prefix: list[str] = []
+        self._prefix = ["prlimit", f"--nofile={open_files}:{open_files}"] if open_files else []
         if user is not None and os.geteuid() == 0:
             account = pwd.getpwnam(user)
-            self._prefix = as_user(account)
+            self._prefix += as_user(account)
             for path in (self.state, *self.state.iterdir()):
                 os.chown(path, account.pw_uid, account.pw_gid)
         self._log = (self.state / "run.log").open("ab")

@@ -55,29 +55,38 @@ def exchange(
 def count_responses(received: bytes, *, head_only: bool = False) -> int:
     """Return how many whole responses are in what was received; interim ones (1xx) don't count."""
     count = 0
-    while (head_end := received.find(b"\r\n\r\n")) >= 0:
-        head, rest = received[:head_end], received[head_end + 4 :]
-        status = int(re.match(rb"HTTP/1\.[01] (\d{3})", head)[1])  # type: ignore[index]  # not HTTP: fail loudly
-        if status < 200 and status != 101:
-            received = rest
-            continue
-        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-        if head_only or status in {101, 204, 304}:
-            end = 0
-        elif length is not None:
-            end = int(length[1])
-        elif re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
-            closing = re.search(rb"(?:^|\r\n)0\r\n\r\n", rest)
-            if closing is None:
-                return count
-            end = closing.end()
-        else:
-            return count  # it ends with the connection
-        if len(rest) < end:
-            return count
-        count += 1
-        received = rest[end:]
+    while (first := first_response(received, head_only=head_only)) is not None:
+        status = status_of(first)
+        count += status >= 200 or status == 101
+        received = received[len(first) :]
     return count
+
+
+def first_response(received: bytes, *, head_only: bool = False) -> bytes | None:
+    """Return the first response in what was received, an interim one too; None if it is not whole yet.
+
+    Args:
+        received: what came on a connection.
+        head_only: whether the response has no body whatever its header says (it answers HEAD).
+    """
+    head_end = received.find(b"\r\n\r\n")
+    if head_end < 0:
+        return None
+    head, rest = received[:head_end], received[head_end + 4 :]
+    status = status_of(head)
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    if head_only or status < 200 or status in {204, 304}:
+        end = 0
+    elif length is not None:
+        end = int(length[1])
+    elif re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
+        closing = re.search(rb"(?:^|\r\n)0\r\n\r\n", rest)
+        if closing is None:
+            return None
+        end = closing.end()
+    else:
+        return None  # it ends with the connection
+    return received[: head_end + 4 + end] if len(rest) >= end else None
 
 
 def status_of(response: bytes) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,6 +50,7 @@ class Tally:
         losses: those without a whole answer.
         refused: how many connections were not accepted; no request was sent on them.
         connections: how many were.
+        slowest: seconds that the slowest answer took.
     """
 
     sent: int = 0
@@ -56,6 +58,7 @@ class Tally:
     losses: list[Loss] = field(default_factory=list)
     refused: int = 0
     connections: int = 0
+    slowest: float = 0
 
     @property
     def answered(self) -> int:
@@ -73,6 +76,7 @@ class Tally:
             "lost_cut": kinds["cut"],
             "lost_silent": kinds["silent"],
             "connections_refused": self.refused,
+            "slowest_seconds": self.slowest,
         }
 
 
@@ -200,6 +204,7 @@ class Traffic:
             received = b""
             why = "the connection ended"
             silent = False
+            begin = time.monotonic()
             try:
                 async with asyncio.timeout(self._patience):
                     writer.write(self._request(number))
@@ -212,6 +217,7 @@ class Traffic:
                 why = repr(error)
             if count_responses(received):
                 self.tally.statuses[status_of(received)] += 1
+                self.tally.slowest = max(self.tally.slowest, time.monotonic() - begin)
             else:
                 known: Literal["unanswered", "cut"] = "cut" if received else "unanswered"
                 self.tally.losses.append(Loss(number, "silent" if silent else known, port, asked > 0, why))

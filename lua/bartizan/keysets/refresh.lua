@@ -41,8 +41,6 @@ local SECOND = 1000000
 
 -- Seconds between looks at the shared memory.
 local TICK = 1
--- A worker that dies while it fetches keeps the others from it for this long.
-local LOCK_LIFETIME = fetch.DEADLINE * 2
 
 local function remember(issuer, set)
     local saved, err = disk.save(issuer.remember_file, {
@@ -129,13 +127,13 @@ local function tick(premature, issuer)
         return
     end
     issuer:pick_up()
-    if is_due(issuer) and not is_stopping() and issuer.state:lock(LOCK_LIFETIME) then
-        -- Another worker may have fetched between the question and the lock.
+    if is_due(issuer) and not is_stopping() and issuer.state:take_turn() then
+        -- Another worker may have fetched between the question and the turn.
         local ok, err = true, nil
         if is_due(issuer) then
             ok, err = pcall(refresh, issuer)
         end
-        issuer.state:unlock()
+        issuer.state:end_turn()
         if not ok then
             error("issuer " .. issuer.name .. ": " .. tostring(err), 0)
         end

@@ -1,19 +1,27 @@
 --- What all workers know of an issuer: its part of the shared memory.
 --
 -- Names: set (its text), etag, generation (of the set), confirmed (when the issuer last said so),
--- due (when to fetch), failures and error (since then). Times are microseconds of the monotonic
--- clock. The lifetimes of `lock` and `asked` are nginx's own and follow the wall clock: if someone
--- sets that back, a fetch can come later by as much.
+-- due (when to fetch), failures and error (since then), asked (when a request brought a fetch
+-- forward). Times are microseconds of the monotonic clock, and nothing here has a lifetime of the
+-- dict's own: that follows the wall clock, which someone may set.
+
+local ffi = require("ffi")
+local mutex = require("bartizan.mutex")
 
 local error = error
+local ffi_cast = ffi.cast
 local setmetatable = setmetatable
 
 local _M = {}
 local State = {}
 State.__index = State
 
--- Seconds. An unknown kid may bring one fetch forward a minute, whoever sends how many.
-local ASK_INTERVAL = 60
+-- An unknown kid may bring one fetch forward a minute, whoever sends how many.
+local ASK_INTERVAL = 60000000
+
+-- The address of the lock of whoever fetches is in the dict, so that a reload (the same master, and
+-- a dict of the same size) finds it again.
+local TURN = "turn"
 
 --- The value of a name, nil where there is none.
 function State:get(name)
@@ -39,30 +47,52 @@ function State:publish(set)
     return generation
 end
 
---- Tries to become the one that fetches.
--- @param seconds number: the lock ends by itself then, should its holder die
+--- Tries to become the one that fetches. Who dies on it is none any more.
 -- @return boolean
-function State:lock(seconds)
-    return self.dict:safe_add(self.prefix .. "lock", true, seconds) == true
+function State:take_turn()
+    return mutex.try(self.turn)
 end
 
-function State:unlock()
-    self.dict:delete(self.prefix .. "lock")
+function State:end_turn()
+    mutex.unlock(self.turn)
+end
+
+-- Sets `asked` to a time, once a minute: of several that come at once, the one whose step leads to
+-- its own time is the first.
+local function note_asked(dict, key, time)
+    local last = dict:get(key)
+    if not last then
+        return dict:safe_add(key, time)
+    elseif time - last < ASK_INTERVAL then
+        return false
+    elseif dict:incr(key, time - last) == time then
+        return true
+    end
+    dict:incr(key, last - time)
+    return false
 end
 
 --- Brings the next fetch forward to a time, at most once a minute. Never raises: it is called in
 -- requests, whose outcome does not depend on it.
 function State:ask(time)
-    if self.dict:safe_add(self.prefix .. "asked", true, ASK_INTERVAL) then
+    if note_asked(self.dict, self.prefix .. "asked", time) then
         self.dict:safe_set(self.prefix .. "due", time)
     end
 end
 
---- The state of one issuer.
+--- The state of one issuer. Runs in the master.
 -- @param dict table: a shared dict
 -- @param prefix string: the issuer's own
 function _M.new(dict, prefix)
-    return setmetatable({ dict = dict, prefix = prefix }, State)
+    local state = setmetatable({ dict = dict, prefix = prefix }, State)
+    local address = state:get(TURN)
+    if not address then
+        address = mutex.map(mutex.SIZE)
+        mutex.init(ffi_cast("void *", address))
+        state:put(TURN, address)
+    end
+    state.turn = ffi_cast("void *", address)
+    return state
 end
 
 return _M

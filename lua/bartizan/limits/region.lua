@@ -1,34 +1,26 @@
 -- The memory that all workers share: one lock, the list of living workers, and the limits' numbers.
 --
--- Every decision of a limit is one transaction: lock, read, decide, write, unlock. The lock is a
--- POSIX mutex, process-shared and robust (pthread_mutexattr_setrobust(3)): when its owner dies, by
--- whatever signal, the kernel gives it to the next who asks and says so. A killed worker leaves
--- nothing locked, and no lifetime has to be guessed for a lock.
---
--- A worker's life is a second lock of the same kind, taken once and never given back. Whether a
--- worker lives is asked of the kernel by trying that lock: no process ids, which are used again.
+-- Every decision of a limit is one transaction: lock, read, decide, write, unlock. The lock ends
+-- with its owner (mutex.lua). A worker's life is a second lock of the same kind, taken once and
+-- never given back: whether a worker lives is asked of the kernel by trying that lock.
 --
 -- The memory is mapped by the master before it forks and inherited by every worker. Pages that
 -- nobody touched cost nothing, so the tables are larger than most gateways need.
 
 local ffi = require "ffi"
+local mutex = require "bartizan.mutex"
 
 local cast = ffi.cast
 local copy = ffi.copy
-local errno = ffi.errno
 local error = error
 local fill = ffi.fill
 local new = ffi.new
 local setmetatable = setmetatable
 local sizeof = ffi.sizeof
-local tonumber = tonumber
 local C = ffi.C
 
--- 64 bytes hold a pthread_mutex_t of any Linux (40 on x86-64, 48 on arm64) and fill a cache line.
 -- After this head come a worker for each place, the buckets, the list of free slots, the columns.
 ffi.cdef [[
-typedef struct { int64_t opaque[8]; } bartizan_mutex;
-
 typedef struct {
     bartizan_mutex life;
     double held, waiting;
@@ -45,28 +37,12 @@ typedef struct {
     int32_t slots_used, slots_free;
     int32_t unused[15];
 } bartizan_region;
-
-void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
-int pthread_mutexattr_init(void *attributes);
-int pthread_mutexattr_setpshared(void *attributes, int shared);
-int pthread_mutexattr_setrobust(void *attributes, int robust);
-int pthread_mutexattr_settype(void *attributes, int type);
-int pthread_mutex_init(void *mutex, void *attributes);
-int pthread_mutex_lock(void *mutex);
-int pthread_mutex_trylock(void *mutex);
-int pthread_mutex_unlock(void *mutex);
-int pthread_mutex_consistent(void *mutex);
 ]]
 
-local PROT_READ_WRITE = 3
-local MAP_SHARED_ANONYMOUS_NORESERVE = 0x4021
-local MAP_FAILED = -1
-local PTHREAD_PROCESS_SHARED = 1
-local PTHREAD_MUTEX_ROBUST = 1
-local PTHREAD_MUTEX_ERRORCHECK = 2
-local EBUSY = 16
-local EDEADLK = 35
-local EOWNERDEAD = 130
+local EBUSY = mutex.EBUSY
+local EDEADLK = mutex.EDEADLK
+local EOWNERDEAD = mutex.EOWNERDEAD
+local try = mutex.try
 
 -- A transaction takes less than 0.5 us, a try 0.02 us: who still waits after this many tries waits
 -- for an owner that the kernel has put aside, and had better sleep.
@@ -74,12 +50,6 @@ local TRIES = 100
 
 local Region = {}
 Region.__index = Region
-
-local function check(code, what)
-    if code ~= 0 then
-        error("limits: cannot " .. what .. ": error " .. code)
-    end
-end
 
 local function life(region, place)
     return cast("void *", region.workers[place].life)
@@ -118,12 +88,8 @@ local function map(rows, places)
     head[0].rows, head[0].places = rows, places
     local _, _, _, _, last = layout(head + 0)
     local size = cast("char *", last) - cast("char *", head)
-    local memory = C.mmap(nil, size, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS_NORESERVE, -1, 0)
-    local address = tonumber(cast("intptr_t", memory))
-    if address == MAP_FAILED then
-        error("limits: cannot map shared memory: error " .. errno())
-    end
-    copy(memory, head, sizeof(head))
+    local address = mutex.map(size)
+    copy(cast("void *", address), head, sizeof(head))
     return address
 end
 
@@ -133,24 +99,19 @@ end
 -- @param places how many workers can live at once, old ones that still end included
 function _M.new(rows, places)
     local region = _M.at(map(rows, places))
-    local kind = new("int64_t[8]")
-    check(C.pthread_mutexattr_init(kind), "describe a lock")
-    check(C.pthread_mutexattr_setpshared(kind, PTHREAD_PROCESS_SHARED), "share a lock")
-    check(C.pthread_mutexattr_setrobust(kind, PTHREAD_MUTEX_ROBUST), "make a lock robust")
-    check(C.pthread_mutexattr_settype(kind, PTHREAD_MUTEX_ERRORCHECK), "make a lock check")
-    check(C.pthread_mutex_init(region.mutex, kind), "make a lock")
+    mutex.init(region.mutex)
     for place = 0, places - 1 do
-        check(C.pthread_mutex_init(life(region, place), kind), "make a lock")
+        mutex.init(life(region, place))
     end
     return region
 end
 
 --- Take the lock. What is done until `unlock` never yields.
 function Region:lock()
-    local mutex = self.mutex
+    local own = self.mutex
     local code
     for _ = 1, TRIES do
-        code = C.pthread_mutex_trylock(mutex)
+        code = C.pthread_mutex_trylock(own)
         if code == 0 then
             return
         elseif code ~= EBUSY then
@@ -158,7 +119,7 @@ function Region:lock()
         end
     end
     if code == EBUSY then
-        code = C.pthread_mutex_lock(mutex)
+        code = C.pthread_mutex_lock(own)
         if code == 0 then
             return
         end
@@ -166,9 +127,9 @@ function Region:lock()
     -- EDEADLK: an earlier transaction of this very process raised an error, so this process holds
     -- the lock still. As after a death, each number that it wrote is whole and counts.
     if code == EOWNERDEAD then
-        C.pthread_mutex_consistent(mutex)
+        C.pthread_mutex_consistent(own)
     elseif code ~= EDEADLK then
-        check(code, "take the lock")
+        error("limits: cannot take the lock: error " .. code)
     end
     self.memory.recovered = self.memory.recovered + 1
 end
@@ -183,14 +144,11 @@ function Region:alive(place)
     if place == self.place then
         return true
     end
-    local mutex = life(self, place)
-    local code = C.pthread_mutex_trylock(mutex)
-    if code == EBUSY then
+    local own = life(self, place)
+    if not try(own) then
         return true
-    elseif code == EOWNERDEAD then
-        C.pthread_mutex_consistent(mutex)
     end
-    C.pthread_mutex_unlock(mutex)
+    C.pthread_mutex_unlock(own)
     return false
 end
 
@@ -209,12 +167,7 @@ end
 function Region:join()
     local memory = self.memory
     for place = 0, memory.places - 1 do
-        local mutex = life(self, place)
-        local code = C.pthread_mutex_trylock(mutex)
-        if code == EOWNERDEAD then
-            C.pthread_mutex_consistent(mutex)
-        end
-        if code == 0 or code == EOWNERDEAD then
+        if try(life(self, place)) then
             clear(self, place)
             self:lock()
             if place >= memory.places_used then

@@ -122,6 +122,23 @@ def test_certificate_says_whom_to_trust(command: Command, tmp_path: Path) -> Non
     assert "still good" in command("certificate", ROOT / "gateway.yaml", "--state", tmp_path)[1]
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "can't write to the disk: no space left on device"),
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b can't be used: permission denied"),
+    ],
+)
+def test_what_the_system_does_not_let_it_do_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "new_generation", fail)
+    assert command("check", ROOT / "gateway.yaml") == (1, "", f"bartizan: {said}\n")
+
+
 def test_taken_ports_are_all_told(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "busy", lambda *_, **__: iter(["port 1 is taken", "port 2 is taken"]))
     monkeypatch.setattr(cli, "new_generation", lambda *_: tmp_path)

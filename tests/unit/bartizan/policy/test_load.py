@@ -54,6 +54,15 @@ def test_what_is_doubtful_is_told_but_served(tmp_path: Path) -> None:
     ]
 
 
+def test_an_issuer_that_no_route_uses_is_told(tmp_path: Path) -> None:
+    text = GOOD.replace("auth: {issuer: far, audience: d, mode: observe}", "auth: none")
+    _, doubts = read_policy(write(tmp_path, text))
+    assert next((doubt.key, doubt.message) for doubt in doubts) == (
+        "issuers.far",
+        "no route takes its tokens, so its keys are not fetched",
+    )
+
+
 def test_mistakes_of_every_layer_are_told_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("[GET], upstream: data, auth: {", "[get], upstream: data, auth: {").replace(
         "prefix: /b, methods: [GET], upstream: data", "prefix: /healthz, methods: [GET], upstream: dota"
