@@ -111,9 +111,9 @@ end
 
 --- Walks through the guards.
 --
--- Without a loop (few plans have a ninth guard), and without pcall: LuaJIT makes one trace of a walk
--- only if there is neither. It leaves a loop to a trace of its own, which guards of many kinds break
--- up, and can't return from a side trace through pcall.
+-- Without a loop (few plans have a ninth guard), and without pcall: LuaJIT makes one trace of a
+-- walk only if there is neither. It leaves a loop to a trace of its own, which guards of many kinds
+-- break up, and can't return from a side trace through pcall.
 -- @param request table
 -- @return nil: all are content
 -- @return table: the verdict that refuses the request

@@ -93,10 +93,10 @@ local function shown(request)
         return request.shown
     end
     -- "METHOD TARGET PROTOCOL", or whatever came in its place.
-    local line = request.line or ""
-    local method, target = match(line, "^(%u+) ([^ ]*)")
+    local raw = request.line or ""
+    local method, target = match(raw, "^(%u+) ([^ ]*)")
     request.method = request.method or method
-    return printable(redact.target(target or line), SHOWN_BOUND)
+    return printable(redact.target(target or raw), SHOWN_BOUND)
 end
 
 local function split(target)

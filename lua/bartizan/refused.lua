@@ -9,7 +9,9 @@ local intake = require("bartizan.intake")
 local reply = require("bartizan.reply")
 
 local ngx = ngx
+local ngx_log = ngx.log
 local var = ngx.var
+local ERR = ngx.ERR
 
 local _M = {}
 
@@ -53,6 +55,13 @@ local UNREADABLE = failure(502, "upstream_unavailable", "the upstream's answer i
 -- nginx gives plain HTTP on a TLS port (497) the status 400 before it comes here.
 local PLAIN_HTTP = refusal(400, "plain_http", "plain HTTP on the TLS port")
 
+-- A guard raised an error, which nginx has logged just now: here is whose it was.
+local function broken(request)
+    local step = request.asking
+    ngx_log(ERR, "guard ", step.name, " failed, see above: request ", request.id)
+    return access.broken(step, request, "the guard failed; the error log has why")
+end
+
 --- Answers for nginx.
 -- @param request table
 -- @param listener string
@@ -68,8 +77,7 @@ function _M.run(request, listener)
                     reason = verdict.reason, headers = { Allow = intake.allowed(request) } }
     end
     if status == 500 and request.asking then
-        return reply.refuse(request, access.broken(request.asking, request,
-                                                   "the guard failed; the error log has it"))
+        return reply.refuse(request, broken(request))
     end
     audit.decision(request, verdict.decision, verdict.guard, "enforce", verdict, verdict.reason)
     return reply.refuse(request, verdict)

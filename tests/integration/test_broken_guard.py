@@ -73,6 +73,11 @@ def break_guard(gateway: Gateway) -> None:
 def wire(backend: Backend) -> Iterator[Wire]:
     with Gateway(policy(backend)) as running:
         break_guard(running)
+        # Where it enforces, nginx logs the error; then comes whose it was.
+        running.expect_error(
+            r"failed to run (set|access)_by_lua\*: .*broken on purpose|lua entry thread aborted: .*broken on purpose"
+        )
+        running.expect_error(r"guard addresses failed, see above: request [0-9a-f]{32}")
         running.expect_error(r"guard addresses failed: .*broken on purpose")
         running.expect_error(r"guard addresses could not give back: .*broken again")
         yield Wire(running, backend)
@@ -102,7 +107,9 @@ def test_it_fails_closed(wire: Wire, path: str) -> None:
         assert_logged_once(outcome, status=500, code="internal_error", decision="failed")
         (event,) = outcome.audit
         assert event["guard"] == "addresses"
-        assert "broken on purpose" in event["reason"]
+        assert event["reason"] == "the guard failed; the error log has why"
+        (line,) = [line for line in wire.gateway.stderr().splitlines() if event["request_id"] in line]
+        assert "guard addresses failed" in line
 
 
 @pytest.mark.parametrize("path", ["/observe", "/waiting/observe"])
