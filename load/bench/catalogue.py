@@ -14,6 +14,7 @@ from load.bench.peers.nginx import Nginx
 from load.bench.peers.target import Guards, Site, Target
 from load.bench.peers.token_service import TokenService
 from load.bench.peers.tokendealer import Tokendealer, TokendealerWithEdDSA
+from load.bench.scenarios import TWIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Proxy:
 
 PROXIES: Final = {
     "bartizan": Proxy(Bartizan),
+    TWIN: Proxy(Bartizan),
     "nginx": Proxy(Nginx, verifies=False),
     "haproxy": Proxy(Haproxy, "haproxy"),
     "envoy": Proxy(Envoy, COMMAND),

@@ -9,9 +9,9 @@ from typing import Final
 import httpx
 
 from load.bench.backend import BODY
-from load.bench.peers.bartizan import MANY_CLIENTS_BURST
+from load.bench.peers.bartizan import LASTING_BURST
 from load.bench.peers.target import Guards, Site, Target
-from load.bench.scenarios import HOST, Scenario, client_address, path_of
+from load.bench.scenarios import HOST, TWIN, Scenario, client_address, guards_of, path_of
 from load.bench.tokens import Tokens
 
 PATIENCE: Final = 30.0
@@ -35,7 +35,7 @@ def check_answers(target: Target, scenario: Scenario, tokens: Tokens, *, verifie
         CheckError: if an answer is not as it must be.
     """
     assert scenario.guards is not None
-    path = path_of(scenario).format(scenario.guards.routes - 1)
+    path = path_of(scenario).format(guards_of(scenario, TWIN).routes - 1)
     bearer = {"Authorization": f"Bearer {tokens.good}"} if scenario.guards.token else {}
     with _client(target) as client:
         deadline = time.monotonic() + PATIENCE
@@ -90,7 +90,7 @@ def check_counters(target: Target, scenario: Scenario, tokens: Tokens, sample: i
             answer = client.get(path_of(scenario), headers=headers)
             left = _REMAINING.search(answer.headers.get("RateLimit", ""))
             # This request took one; one before must have taken another.
-            if left is None or int(left[1]) > MANY_CLIENTS_BURST - 2:
+            if left is None or int(left[1]) > LASTING_BURST - 2:
                 raise CheckError(f"the counter of {headers['X-Forwarded-For']} does not live")
 
 

@@ -19,7 +19,7 @@ from load.bench.peers.target import Site, Target
 from load.bench.processes import NotStartedError
 from load.bench.progress import Progress
 from load.bench.rows import Row
-from load.bench.scenarios import Scenario, load_of
+from load.bench.scenarios import TWIN, Scenario, guards_of, load_of
 from load.bench.tokens import Tokens
 
 WARM_UP_SECONDS: Final = 1
@@ -151,7 +151,9 @@ class Bench:
         site = Site(folder, self.backend.port, self._tokens)
         if scenario.guards.limits:
             self._check_limits(name)
-        self._keep(contender, proxy.start(site, scenario.guards))
+        if name == TWIN:
+            contender.load = load_of(scenario, self._tokens, folder, few=True)
+        self._keep(contender, proxy.start(site, guards_of(scenario, name)))
         assert contender.target is not None
         check_answers(contender.target, scenario, self._tokens, verifies=proxy.verifies)
 
@@ -216,7 +218,7 @@ class Bench:
         if contender.error is not None or contender.target is None or scenario.guards is None:
             return
         try:
-            if scenario.guards.many_clients and contender.name == "bartizan":
+            if scenario.guards.lasting and contender.name == "bartizan":
                 check_counters(contender.target, scenario, self._tokens)
         except _FAILURES as error:
             contender.error = str(error)

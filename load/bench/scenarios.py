@@ -1,7 +1,7 @@
 """The scenarios: who takes part, what the proxies have to do, and what is sent to them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final, Literal
@@ -14,6 +14,10 @@ HOST: Final = "api.example.com"
 ROUTES: Final = 10_000
 DENIED: Final = 1_000_000
 CLIENTS: Final = 100_000
+
+# The gateway once more, with the same traffic to few routes, from few clients, with few networks denied.
+TWIN: Final = "bartizan-10"
+FEW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Scenario:
 
 _PROXIES: Final = ("bartizan", "nginx", "haproxy", "envoy")
 _VERIFIERS: Final = (*_PROXIES, "envoy-cache")
-_GATEWAY: Final = ("bartizan", "nginx")
+_GATEWAY: Final = ("bartizan", TWIN, "nginx")
 
 SCENARIOS: Final = (
     Scenario("proxy", "no guard", _PROXIES, Guards()),
@@ -72,7 +76,7 @@ SCENARIOS: Final = (
         "clients-100000",
         "as token, of 100,000 clients each request another's",
         _GATEWAY,
-        Guards(limits=True, token=True, many_clients=True),
+        Guards(limits=True, token=True, forwarded=True, lasting=True),
         differs="client",
         prefill=CLIENTS,
     ),
@@ -99,10 +103,19 @@ def select(only: str) -> tuple[Scenario, ...]:
     return tuple(scenario for scenario in SCENARIOS if not names or scenario.name in names)
 
 
+def guards_of(scenario: Scenario, target: str) -> Guards:
+    """Return what a proxy has to do."""
+    assert scenario.guards is not None
+    if target != TWIN:
+        return scenario.guards
+    denied = min(FEW, scenario.guards.denied)
+    return replace(scenario.guards, routes=FEW, denied=denied, lasting=False)
+
+
 def path_of(scenario: Scenario) -> str:
     """Return the path that requests ask for, with a hole in it where it is the route that differs."""
     assert scenario.guards is not None
-    number = HOLE if scenario.differs == "route" else str(scenario.guards.routes // 2)
+    number = HOLE if scenario.differs == "route" else str(FEW // 2)
     return f"/service-{number}/users"
 
 
@@ -111,10 +124,16 @@ def client_address(number: int) -> str:
     return str(IPv4Address("10.0.0.0") + number)
 
 
-def load_of(scenario: Scenario, tokens: Tokens, folder: Path) -> Load:
+def load_of(scenario: Scenario, tokens: Tokens, folder: Path, *, few: bool = False) -> Load:
     """Write the files that wrk reads, and return what proxies are driven with.
 
     All scenarios send the three headers that a plain client sends, and the token where one is asked for.
+
+    Args:
+        scenario: the scenario.
+        tokens: for it.
+        folder: for the files.
+        few: whether routes or clients are few.
     """
     assert scenario.guards is not None
     headers = [("Host", HOST), ("User-Agent", "bench/1.0"), ("Accept", "*/*")]
@@ -128,11 +147,11 @@ def load_of(scenario: Scenario, tokens: Tokens, folder: Path) -> Load:
     if scenario.differs == "token":
         return Load.written(request, folder, tokens.all)
     values = folder / "values"
-    values.write_text("".join(f"{value}\n" for value in _values(scenario)), encoding="ascii")
+    values.write_text("".join(f"{value}\n" for value in _values(scenario, few=few)), encoding="ascii")
     return Load.written(request, folder, values)
 
 
-def _values(scenario: Scenario) -> Iterator[str]:
+def _values(scenario: Scenario, *, few: bool) -> Iterator[str]:
     if scenario.differs == "route":
-        return map(str, range(ROUTES))
-    return map(client_address, range(CLIENTS))
+        return map(str, range(FEW if few else ROUTES))
+    return map(client_address, range(FEW if few else CLIENTS))

@@ -13,7 +13,7 @@ from load.bench.peers.target import Guards, Site, Target
 from load.bench.tokens import AUDIENCE, ISSUER, SCOPE
 from tests.support.gateway import Gateway
 
-MANY_CLIENTS_BURST: Final = 1_000
+LASTING_BURST: Final = 1_000
 
 
 class Bartizan(Target):
@@ -42,14 +42,14 @@ class Bartizan(Target):
 def policy(site: Site, guards: Guards) -> dict[str, Any]:
     """Write the policy."""
     rate = {"limit": f"{guards.rate}/s", "burst": guards.burst}
-    if guards.many_clients:
+    if guards.lasting:
         # A counter lives until its bucket is full again: of one an hour, an hour for each request.
-        rate = {"limit": "1/h", "burst": MANY_CLIENTS_BURST}
+        rate = {"limit": "1/h", "burst": LASTING_BURST}
     addresses: dict[str, Any] = {"addresses": {"deny_files": ["denied.txt"]}} if guards.denied else {}
     return {
         "listen": {"https": "off", "http": {"redirect": False}},
         "workers": 1,
-        "trusted_proxies": ["127.0.0.1"] if guards.many_clients else [],
+        "trusted_proxies": ["127.0.0.1"] if guards.forwarded else [],
         "issuers": {
             "bench": {
                 "issuer": ISSUER,

@@ -20,7 +20,8 @@ class Guards:
         token: let only requests with a good access token through.
         routes: how many routes it tells apart.
         denied: how many networks it refuses.
-        many_clients: count by the address in X-Forwarded-For, and keep each counter for the whole run.
+        forwarded: count by the address in X-Forwarded-For.
+        lasting: keep each counter for the whole run.
         rate: how many requests a second.
         burst: how many at once beyond that.
         concurrency: how many may be under way.
@@ -30,7 +31,8 @@ class Guards:
     token: bool = False
     routes: int = 10
     denied: int = 0
-    many_clients: bool = False
+    forwarded: bool = False
+    lasting: bool = False
     rate: int = 1_000_000
     burst: int = 1_000
     concurrency: int = 1_000

@@ -8,7 +8,17 @@ import pytest
 
 from load.bench.catalogue import PROXIES, TOKEN_SERVICES
 from load.bench.peers.bartizan import denied
-from load.bench.scenarios import CLIENTS, SCENARIOS, Scenario, client_address, load_of, select
+from load.bench.peers.target import Guards
+from load.bench.scenarios import (
+    CLIENTS,
+    SCENARIOS,
+    TWIN,
+    Scenario,
+    client_address,
+    guards_of,
+    load_of,
+    select,
+)
 from load.bench.tokens import Tokens
 
 NAMES = [scenario.name for scenario in SCENARIOS]
@@ -70,6 +80,32 @@ def test_values_are_as_many_as_the_name_says_and_differ(
     values = load.values.read_text().split()
     assert (len(values), len(set(values)), values[0]) == (count, count, first)
     assert scenario.prefill == count
+
+
+@pytest.mark.parametrize("name", ["routes-10000", "clients-100000"])
+def test_the_twin_has_the_same_traffic_with_few_values(name: str, tokens: Tokens, tmp_path: Path) -> None:
+    (scenario,) = select(name)
+    load = load_of(scenario, tokens, tmp_path)
+    assert load.values is not None
+    many, raw = load.values.read_text().split(), load.template.read_bytes()
+    few = load_of(scenario, tokens, tmp_path, few=True)
+    assert few.values is not None
+    assert few.values.read_text().split() == many[:10]
+    assert few.template.read_bytes() == raw
+
+
+@pytest.mark.parametrize(
+    ("name", "few"),
+    [
+        ("routes-10000", Guards(limits=True, token=True)),
+        ("addresses-1000000", Guards(limits=True, token=True, denied=10)),
+        ("clients-100000", Guards(limits=True, token=True, forwarded=True)),
+    ],
+)
+def test_the_twin_does_the_same_of_few(name: str, few: Guards) -> None:
+    (scenario,) = select(name)
+    assert guards_of(scenario, TWIN) == few
+    assert guards_of(scenario, "bartizan") == scenario.guards
 
 
 def test_clients_have_addresses_of_their_own() -> None:
