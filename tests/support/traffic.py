@@ -133,6 +133,11 @@ class Traffic:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
 
+    @property
+    def running(self) -> bool:
+        """Whether there still are clients."""
+        return self._thread.is_alive()
+
     def await_answers(self, count: int) -> None:
         """Wait until so many more answers have come, of any status."""
         goal = self.tally.answered + count
@@ -152,14 +157,14 @@ class Traffic:
     ) -> None:
         self._enough.set()
         self._thread.join(self._patience * 2)
-        assert not self._thread.is_alive(), "the traffic does not end"
+        assert not self.running, "the traffic does not end"
         if self._failure is not None and error is None:
             raise self._failure
         if error is None:
             assert self.tally.sent == self.tally.answered + len(self.tally.losses)
 
     def _await(self, condition: Callable[[], bool]) -> None:
-        wait_for(lambda: condition() or not self._thread.is_alive(), self._patience * 2)
+        wait_for(lambda: condition() or not self.running, self._patience * 2)
 
     def _run(self) -> None:
         async def all_clients() -> None:
