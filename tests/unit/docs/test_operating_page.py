@@ -38,7 +38,7 @@ def test_the_figures_of_the_command() -> None:
     assert said(f"`bartizan check` warns {WORDS[SOON.days]} days before it ends")
 
 
-@pytest.mark.parametrize("store", ["limits", "metrics", "keys", "locks"])
+@pytest.mark.parametrize("store", ["limits", "metrics", "keys", "workers"])
 def test_the_sizes_of_the_stores(store: str) -> None:
     (size,) = re.findall(rf"lua_shared_dict bartizan_{store} (\d+)m;", TEMPLATES)
     assert said(f"{size} MiB {store}")
