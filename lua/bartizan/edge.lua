@@ -70,7 +70,7 @@ function _M.init(path)
         limits = ngx.shared.bartizan_limits,
         keys = ngx.shared.bartizan_keys,
         metrics = ngx.shared.bartizan_metrics,
-        locks = ngx.shared.bartizan_locks,
+        workers = ngx.shared.bartizan_workers,
     }
     metrics.init(loaded.routes, shared.metrics)
     log.init(loaded.routes)

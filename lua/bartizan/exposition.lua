@@ -142,7 +142,7 @@ end
 
 local function store_samples()
     local capacity, free = {}, {}
-    for _, name in ipairs({ "keys", "limits", "locks", "metrics" }) do
+    for _, name in ipairs({ "keys", "limits", "metrics", "workers" }) do
         local store = ngx.shared["bartizan_" .. name]
         local labels = '{store="' .. name .. '"}'
         capacity[#capacity + 1] = { labels, store:capacity() }

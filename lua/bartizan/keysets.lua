@@ -69,7 +69,7 @@ function Issuer:pick_up()
     if not generation or generation == self.generation then
         return
     end
-    local keys, err = keyset.parse(self.state:get("set"), self.algorithms, true)
+    local keys, err = keyset.parse(self.state:get("set") or "", self.algorithms, true)
     if keys then
         self:install(keys, generation)
     else
@@ -98,7 +98,7 @@ local function restore(issuer)
         keys, err = keyset.parse(set, issuer.algorithms)
     end
     if keys then
-        state:put("confirmed", now() - max(0, ngx_time() - detail) * SECOND)
+        state:note("confirmed", now() - max(0, ngx_time() - detail) * SECOND)
         issuer:install(keys, state:publish(set))
     else
         log(ERR, "issuer ", issuer.name, ": the remembered key set is not used: ", err)

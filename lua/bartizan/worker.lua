@@ -32,7 +32,8 @@ local PR_SET_PDEATHSIG = 1
 local SIGTERM = 15
 
 -- Seconds between reports, and microseconds for which one counts. A report is the monotonic time of
--- its making: a lifetime of the dict's own would follow the wall clock, which someone may set.
+-- its making: a lifetime of the dict's own would follow the wall clock, which someone may set. The
+-- dict is for reports alone, so that no count can take their place.
 local PERIOD = 1
 local LIFETIME = 10000000
 
@@ -43,7 +44,7 @@ local reported                  -- when this worker last did
 function _M.init(settings, shared)
     master = worker_pid()
     generation = settings.generation
-    dict = shared.metrics
+    dict = shared.workers
 end
 
 -- After kill -9 of the master its workers would keep the ports (and the next start would fail), so
@@ -60,13 +61,13 @@ local function die_with_master()
 end
 
 local function key(id)
-    return "worker|" .. generation .. "|" .. id
+    return generation .. "|" .. id
 end
 
 -- What killed workers of earlier generations left. Their living ones will report again.
 local function forget_old_reports()
-    for _, name in ipairs(metrics.keys()) do
-        if find(name, "^worker|") and not find(name, key(""), 1, true) then
+    for _, name in ipairs(dict:get_keys(0)) do
+        if not find(name, key(""), 1, true) then
             dict:delete(name)
         end
     end

@@ -285,7 +285,7 @@ def test_counts_go_on_over_a_reload(backend: Backend) -> None:
 def test_the_use_of_the_stores(gateway: Gateway) -> None:
     before = metrics(gateway)
     capacity, free = (before[f"bartizan_store_{name}_bytes"] for name in ("capacity", "free"))
-    assert capacity.labels("store") == free.labels("store") == {"limits", "keys", "metrics", "locks"}
+    assert capacity.labels("store") == free.labels("store") == {"limits", "keys", "metrics", "workers"}
     for store in capacity.labels("store"):
         assert 0 < free.value(store=store) <= capacity.value(store=store)
     with gateway.client() as client:
@@ -294,7 +294,7 @@ def test_the_use_of_the_stores(gateway: Gateway) -> None:
     after = metrics(gateway)["bartizan_store_free_bytes"]
     # 500 buckets, each with 60 bytes of key, that stay for hours.
     assert after.value(store="limits") < free.value(store="limits") - 30_000
-    assert after.value(store="locks") == free.value(store="locks")
+    assert after.value(store="workers") == free.value(store="workers")
     for name in ("full", "reaped", "recovered"):
         assert before[f"bartizan_limits_{name}_total"].value() == 0
 
@@ -377,7 +377,7 @@ def test_status_is_for_people(gateway: Gateway) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", status["version"])
     known = status["issuers"]["issuer"]
     assert (known["issuer"], known["keys"], known["failures"]) == (issuer.ISSUER, 1, 0)
-    assert set(status["stores"]) == {f"bartizan_{name}" for name in ("limits", "keys", "metrics", "locks")}
+    assert set(status["stores"]) == {f"bartizan_{name}" for name in ("limits", "keys", "metrics", "workers")}
     routes = {route["name"]: route for route in status["routes"]}
     assert len(routes) == len(gateway.policy["routes"])
     token = routes["GET /token/observe/*"]

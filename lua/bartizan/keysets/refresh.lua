@@ -84,7 +84,7 @@ local function try(issuer)
     if not taken then
         return nil, err
     end
-    issuer.state:put("etag", response.etag)
+    issuer.state:note("etag", response.etag)
     remember(issuer, response.body)
     return true, response.fresh
 end
@@ -93,10 +93,10 @@ local function refresh(issuer)
     local state = issuer.state
     local called, done, detail = pcall(try, issuer)
     if called and done then
-        state:put("confirmed", now())
-        state:put("failures", 0)
-        state:put("error", nil)
         state:put("due", now() + schedule.after_success(detail, random()) * SECOND)
+        state:put("failures", 0)
+        state:note("confirmed", now())
+        state:note("error", nil)
         return
     end
     local err = tostring(called and detail or done)
@@ -104,7 +104,7 @@ local function refresh(issuer)
     local delay = schedule.after_failure(failures, random())
     state:put("due", now() + delay * SECOND)
     state:put("failures", failures)
-    state:put("error", err)
+    state:note("error", err)
     metrics.event("key_set_fetch_failed")
     log(ERR, "issuer ", issuer.name, ": no new key set (failure ", failures, ", next try in ",
         format("%.1f", delay), " s), ",

@@ -10,6 +10,7 @@ local mutex = require("bartizan.mutex")
 
 local error = error
 local ffi_cast = ffi.cast
+local ipairs = ipairs
 local setmetatable = setmetatable
 
 local _M = {}
@@ -37,11 +38,29 @@ function State:put(name, value)
     end
 end
 
+--- Sets a name that nothing depends on, or takes it away; where the memory is full it is not set.
+function State:note(name, value)
+    local dict, key = self.dict, self.prefix .. name
+    if not dict:safe_set(key, value) then
+        dict:delete(key)
+    end
+end
+
 --- Publishes a set under the next generation number.
 -- Set first, number second: who reads in the other order has a set at least as new as its number.
+-- Raises where the memory is full; the set before it stays then.
 -- @return number
 function State:publish(set)
-    self:put("set", set)
+    local dict, key = self.dict, self.prefix .. "set"
+    local before = dict:get(key)
+    local ok, err = dict:safe_set(key, set)
+    if not ok then
+        -- The dict lets go of a value before it looks for room for another.
+        if before then
+            dict:safe_set(key, before)
+        end
+        error("the store of key sets: " .. err, 0)
+    end
     local generation = (self:get("generation") or 0) + 1
     self:put("generation", generation)
     return generation
@@ -92,6 +111,13 @@ function _M.new(dict, prefix)
         state:put(TURN, address)
     end
     state.turn = ffi_cast("void *", address)
+    -- They have their places from the start, so that a memory that is full keeps nobody from
+    -- writing when to try again.
+    for _, name in ipairs({ "due", "failures" }) do
+        if not state:get(name) then
+            state:put(name, 0)
+        end
+    end
     return state
 end
 
