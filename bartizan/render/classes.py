@@ -15,18 +15,24 @@ class RouteClass:
         body: the body cap in bytes.
         cors: whether the gateway speaks for the upstream to pages of other origins.
         waits: whether a guard may make a request wait, which it can do in nginx's access phase only.
+        counted: whether nginx must count how many requests an address has under way, since no guard does.
     """
 
     upstream: str
     body: int
     cors: bool
     waits: bool
+    counted: bool
 
 
 def class_of(route: ResolvedRoute) -> RouteClass:
     """Return the class of a route."""
     return RouteClass(
-        upstream=route.upstream, body=route.body, cors=route.cors is not None, waits=waits(route)
+        upstream=route.upstream,
+        body=route.body,
+        cors=route.cors is not None,
+        waits=waits(route),
+        counted=not counts_addresses(route),
     )
 
 
@@ -38,6 +44,14 @@ def waits(route: ResolvedRoute) -> bool:
             (isinstance(guard.settings, Rate) and guard.settings.excess == "delay")
             or (isinstance(guard.settings, Concurrency) and guard.settings.wait > 0)
         )
+        for guard in route.plan
+    )
+
+
+def counts_addresses(route: ResolvedRoute) -> bool:
+    """Return whether a guard of a route bounds how many requests an address has under way."""
+    return any(
+        guard.mode == "enforce" and isinstance(guard.settings, Concurrency) and guard.settings.by == "address"
         for guard in route.plan
     )
 

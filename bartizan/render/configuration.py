@@ -73,6 +73,7 @@ def _context(
                 "body": found.body,
                 "cors": found.cors,
                 "waits": found.waits,
+                "counted": found.counted,
                 "upstream": upstreams[found.upstream],
             }
             for number, found in enumerate(classes, 1)

@@ -8,12 +8,14 @@
 
 local metrics = require("bartizan.metrics")
 local quote = require("bartizan.quote")
+local requests = require("bartizan.requests")
 local text = require("bartizan.text")
 
 local concat = table.concat
 local date = os.date
 local floor = math.floor
 local format = string.format
+local id_of = requests.id
 local printable = text.printable
 local tostring = tostring
 
@@ -65,7 +67,7 @@ local function line(event, request)
     local route = request.route
     return concat({
         '{"time":"', time(event.time),
-        '","request_id":"', request.id,
+        '","request_id":"', id_of(request),
         '","decision":"', event.decision,
         '","guard":"', event.guard,
         '","code":"', event.code,

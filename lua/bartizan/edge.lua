@@ -21,10 +21,13 @@ local worker = require("bartizan.worker")
 local assign = line.assign
 local begin = line.begin
 local error = error
+local find = string.find
 local format = string.format
+local id_of = requests.id
 local ipairs = ipairs
 local pairs = pairs
 local put = line.put
+local put_id = random.put
 local require = require
 
 local ngx = ngx
@@ -53,6 +56,16 @@ local function tune()
     jit.opt.start("maxrecord=20000", "maxirconst=8000", "maxside=1000", "maxtrace=4000",
                   "maxmcode=8192", "loopunroll=40", "instunroll=20", "callunroll=20")
     collectgarbage("setpause", 300)
+end
+
+-- Whether a guard counts by a header.
+local function reads_headers(plan)
+    for _, item in ipairs(plan) do
+        if find(item.settings.by or "", "^header:") then
+            return true
+        end
+    end
+    return false
 end
 
 --- init_by_lua: in the master, before workers are forked, so that they share the memory.
@@ -85,6 +98,7 @@ function _M.init(path)
             error(format("%s: route %s has no plan %d", path, route.name, route.plan), 0)
         end
         route.cors = route.cors and cors.new(route.cors)
+        route.reads_headers = reads_headers(loaded.plans[route.plan + 1])
         route.class_http1 = route.class .. "-http1"
     end
     intake.init(loaded)
@@ -114,7 +128,7 @@ end
 
 -- What our own part of an answer's header says of the request.
 local function announce(request)
-    var.bartizan_id = request.id
+    var.bartizan_id = id_of(request)
     if request.ratelimit then
         var.bartizan_ratelimit = request.ratelimit
         var.bartizan_ratelimit_policy = request.ratelimit_policy
@@ -135,7 +149,7 @@ local function pass(request)
     end
     begin()
     put("nosniff\r\nX-Request-Id: ")
-    put(request.id)
+    put_id(request.drawn, request.number)
     if request.ratelimit then
         put("\r\nRateLimit: ")
         put(request.ratelimit)
@@ -185,7 +199,8 @@ end
 _M.answered = answered.check
 
 --- body_filter_by_lua in the location of a class, at the end of an answer: nginx tells nowhere else
--- that an answer came to its end, and was not cut off.
+-- that an answer came to its end, and was not cut off. What nginx counts of an answer with a length
+-- would tell it, too, but to ask for two variables costs as much.
 function _M.whole()
     local request = requests.get()
     if request then

@@ -76,9 +76,12 @@ local function has_bare_lf()
     end
 end
 
-local function repeated(fields, name, value)
+-- Adds a value under a name: an array where the name was there before.
+local function add(fields, name, value)
     local existing = fields[name]
-    if type(existing) == "table" then
+    if existing == nil then
+        fields[name] = value
+    elseif type(existing) == "table" then
         existing[#existing + 1] = value
     else
         fields[name] = { existing, value }
@@ -123,7 +126,7 @@ local function judge_form(http1, name, element)
 end
 
 -- Looks at the fields that say something about others.
-local function judge_together(request, fields, drop)
+local function judge_together(request, drop)
     local connection = request.connection
     if connection and connection ~= "keep-alive" and connection ~= "close" then
         local reason
@@ -138,7 +141,6 @@ local function judge_together(request, fields, drop)
         drop = drop or {}
         drop[#drop + 1] = "traceparent"
         drop[#drop + 1] = "tracestate"
-        fields["traceparent"] = nil
         request.traceparent = nil
     end
     return drop
@@ -150,9 +152,9 @@ function _M.is_loggable(value)
 end
 
 --- Reads the fields.
--- @param request table: it gets `headers`, an empty table, filled: lower-case names to a value, or
---   an array where a field is repeated; `drop`, names not to be forwarded, if there are any; and
---   what requests.lua has of headers besides
+-- @param request table: it gets `names` (in small letters) and `values`, two arrays with as many
+--   entries as `count` says; `drop`, names not to be forwarded, if there are any; and what
+--   requests.lua has of headers besides, an array where a field is repeated
 -- @param http1 boolean: whether the request came as text, with lines
 -- @return nil
 -- @return number, string: the status and reason of the refusal
@@ -167,7 +169,8 @@ function _M.read(request, http1)
         return nil
     end
     C.ngx_http_lua_ffi_req_get_headers(current, buffer, n, 1)
-    local fields, drop, suspect = request.headers, nil, false
+    local names, values, drop, suspect = request.names, request.values, nil, false
+    request.count = n
     for i = 0, n - 1 do
         local element = buffer[i]
         local data, length = element.value.data, element.value.len
@@ -189,13 +192,9 @@ function _M.read(request, http1)
         if data[length + 1] ~= LF and http1 and not line_end(data, length) then
             suspect = true
         end
-        if fields[name.lower] == nil then
-            fields[name.lower] = value
-        else
-            repeated(fields, name.lower, value)
-        end
+        names[i + 1], values[i + 1] = name.lower, value
         if name.field then
-            request[name.field] = fields[name.lower]
+            add(request, name.field, value)
         end
     end
     if http1 then
@@ -207,12 +206,28 @@ function _M.read(request, http1)
         end
     end
     local reason
-    drop, reason = judge_together(request, fields, drop)
+    drop, reason = judge_together(request, drop)
     if reason then
         return 400, reason
     end
     request.drop = drop
     return nil
+end
+
+--- The fields by name, for what asks for one that requests.lua has not. Few requests need it.
+-- @param request table: it gets `headers`: lower-case names to a value, or an array where a field
+--   is repeated
+-- @return table: the same
+function _M.by_name(request)
+    local fields = request.headers
+    if not fields then
+        fields = {}
+        for i = 1, request.count do
+            add(fields, request.names[i], request.values[i])
+        end
+        request.headers = fields
+    end
+    return fields
 end
 
 return _M

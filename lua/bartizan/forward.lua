@@ -1,5 +1,6 @@
 --- Makes a request what the upstream may see, once the guards are content.
 
+local fields = require("bartizan.fields")
 local line = require("bartizan.line")
 local random = require("bartizan.random")
 local upgrade = require("bartizan.upgrade")
@@ -7,10 +8,12 @@ local via = require("bartizan.via")
 
 local assign = line.assign
 local begin = line.begin
+local by_name = fields.by_name
 local is_websocket = upgrade.is_websocket
 local match = string.match
 local pairs = pairs
 local put = line.put
+local put_id = random.put
 local via_lines = via.lines
 
 local ngx = ngx
@@ -67,7 +70,7 @@ function _M.run(request)
     begin()
     put(via_lines(came, request.address, request.host_field or authority))
     put("\r\nX-Request-Id: ")
-    put(request.id)
+    put_id(request.drawn, request.number)
     -- What is said of the client: nothing of it came in a header that it chose.
     if request.client then
         put("\r\nX-Client-Id: ")
@@ -80,10 +83,10 @@ function _M.run(request)
     -- A trace begins here where the client sent none.
     if not request.traceparent then
         put("\r\ntraceparent: 00-")
-        put(request.id)
+        put_id(request.drawn, request.number)
         put(SPAN_END)
     end
-    if request.upgrade and is_websocket(request.line, request.headers) then
+    if request.upgrade and is_websocket(request.line, by_name(request)) then
         request.switching = true
         keep_for_log(request)
         put("\r\nConnection: upgrade\r\nUpgrade: websocket")

@@ -15,6 +15,7 @@ local redact = require("bartizan.redact")
 local router = require("bartizan.router")
 local target = require("bartizan.target")
 
+local by_name = fields.by_name
 local byte = string.byte
 local find = string.find
 local format = string.format
@@ -24,7 +25,7 @@ local is_loggable = fields.is_loggable
 local lower = string.lower
 local mask = redact.read
 local match = router.match
-local new_id = random.id
+local next_id = random.next
 local open_request = requests.open
 local parse = target.parse
 local read_fields = fields.read
@@ -95,7 +96,7 @@ local function new_request(listener)
         var.bartizan_network = key                              -- by which connections are counted
     end
     local request = open_request()
-    request.id = new_id()
+    request.drawn, request.number = next_id()
     request.listener = listener
     request.address = address
     request.address_key = key
@@ -199,8 +200,8 @@ local function no_route(request, allow)
 end
 
 local function find_route(request, read)
-    local given = request.headers
-    if is_preflight(read.method, given) then
+    if read.method == "OPTIONS" and is_preflight(read.method, by_name(request)) then
+        local given = request.headers
         local wanted = match(routes, request.host, read.key, given["access-control-request-method"])
         if wanted and wanted.cors then
             request.route, request.answer = wanted, "preflight"
@@ -214,7 +215,9 @@ local function find_route(request, read)
     end
     request.route = route
     if route.cors then
-        cors.apply(route.cors, given)
+        cors.apply(route.cors, by_name(request))
+    elseif route.reads_headers then
+        by_name(request)
     end
     return route.class
 end

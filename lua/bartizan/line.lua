@@ -9,14 +9,20 @@
 --     line.assign(line.variable("bartizan_answer"))      -- the variable is made once, at load
 
 local base = require("resty.core.base")
+local bit = require("bit")
 local ffi = require("ffi")
 require("resty.core.var")               -- declares what is called here
 
+local band = bit.band
 local C = ffi.C
 local copy = ffi.copy
 local error = error
 local ffi_str = ffi.string
+local floor = math.floor
+local format = string.format
 local get_request = base.get_request
+local log10 = math.log10
+local rshift = bit.rshift
 
 local _M = {}
 
@@ -41,11 +47,54 @@ end
 
 function _M.put(piece)
     local size = #piece
-    if length + size > SIZE then
+    if length + size > SIZE - 16 then
         error("a value of more than " .. SIZE .. " bytes for nginx")
     end
     copy(buffer + length, piece, size)
     length = length + size
+end
+
+-- Two digits each: of a number below 100, and of a byte in hex.
+local TENS, HEX = ffi.new("char[200]"), ffi.new("char[512]")
+for i = 0, 99 do
+    copy(TENS + 2 * i, format("%02d", i), 2)
+end
+for i = 0, 255 do
+    copy(HEX + 2 * i, format("%02x", i), 2)
+end
+
+local function hex_byte(at, byte)
+    buffer[at], buffer[at + 1] = HEX[2 * byte], HEX[2 * byte + 1]
+end
+
+--- Puts the eight hex digits of 32 bits.
+function _M.hex(number)
+    hex_byte(length, band(rshift(number, 24), 255))
+    hex_byte(length + 2, band(rshift(number, 16), 255))
+    hex_byte(length + 4, band(rshift(number, 8), 255))
+    hex_byte(length + 6, band(number, 255))
+    length = length + 8
+end
+
+local digits = ffi.new("char[16]")
+
+local function eight_digits(at, number)
+    for i = at + 6, at, -2 do
+        local rest = floor(number / 100)
+        local pair = number - 100 * rest
+        digits[i], digits[i + 1] = TENS[2 * pair], TENS[2 * pair + 1]
+        number = rest
+    end
+end
+
+--- Puts a whole number from 1 to 10^15, in decimal.
+function _M.digits(number)
+    local high = floor(number / 100000000)
+    eight_digits(0, high)
+    eight_digits(8, number - 100000000 * high)
+    local count = floor(log10(number)) + 1
+    copy(buffer + length, digits + (16 - count), count)
+    length = length + count
 end
 
 --- Gives what was put since `begin` to a variable.

@@ -6,17 +6,22 @@ local audit = require("bartizan.audit")
 local line = require("bartizan.line")
 local metrics = require("bartizan.metrics")
 local quote = require("bartizan.quote")
+local random = require("bartizan.random")
 local redact = require("bartizan.redact")
+local requests = require("bartizan.requests")
 local text = require("bartizan.text")
 
 local assign = line.assign
 local begin = line.begin
 local find = string.find
 local format = string.format
+local id_of = requests.id
 local ipairs = ipairs
 local match = string.match
 local printable = text.printable
 local put = line.put
+local put_digits = line.digits
+local put_id = random.put
 local sub = string.sub
 
 local ngx = ngx
@@ -119,7 +124,7 @@ end
 -- The longer way to write a line: the request ended here, or its target must not be shown raw.
 local function show(request, target)
     var.bartizan_ended = "1"
-    var.bartizan_id = request.id
+    var.bartizan_id = id_of(request)
     var.bartizan_method = request.method or "-"
     if request.host then
         var.bartizan_read = "1"
@@ -153,10 +158,10 @@ local function write_facts(request)
     end
     put('","verdict":"passed","decided":"')
     if request.decided then
-        put(format("%d", request.decided))
+        put_digits(request.decided)
     end
     put(worker)
-    put(request.id)
+    put_id(request.drawn, request.number)
     assign(FACTS)
 end
 

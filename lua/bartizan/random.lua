@@ -6,12 +6,16 @@
 
 local bit = require("bit")
 
+local line = require("bartizan.line")
+
 local assert = assert
 local bxor = bit.bxor
 local byte = string.byte
 local format = string.format
 local gsub = string.gsub
 local io_open = io.open
+local put = line.put
+local put_hex = line.hex
 local rshift = bit.rshift
 local tobit = bit.tobit
 local tohex = bit.tohex
@@ -37,8 +41,9 @@ function _M.seed()
     count = 0
 end
 
---- Returns a new id.
-function _M.id()
+--- Returns the two parts of a new id: what was drawn, as text, and a number of 32 bits, as an
+--- integer with sign.
+function _M.next()
     count = count + 1
     if count == 4294967296 then
         _M.seed()
@@ -50,8 +55,18 @@ function _M.id()
     x = tobit(x * 957277)
     x = bxor(x, rshift(x, 16))
     x = tobit(x * 742541)
-    x = bxor(x, rshift(x, 16))
-    return prefix .. tohex(x)
+    return prefix, bxor(x, rshift(x, 16))
+end
+
+--- The id, as text.
+function _M.text(drawn, number)
+    return drawn .. tohex(number)
+end
+
+--- The same, put into a line (line.lua): no text is made.
+function _M.put(drawn, number)
+    put(drawn)
+    put_hex(number)
 end
 
 return _M

@@ -7,6 +7,9 @@ local access = require("bartizan.access")
 local audit = require("bartizan.audit")
 local intake = require("bartizan.intake")
 local reply = require("bartizan.reply")
+local requests = require("bartizan.requests")
+
+local id_of = requests.id
 
 local ngx = ngx
 local ngx_log = ngx.log
@@ -58,7 +61,7 @@ local PLAIN_HTTP = refusal(400, "plain_http", "plain HTTP on the TLS port")
 -- A guard raised an error, which nginx has logged just now: here is whose it was.
 local function broken(request)
     local step = request.asking
-    ngx_log(ERR, "guard ", step.name, " failed, see above: request ", request.id)
+    ngx_log(ERR, "guard ", step.name, " failed, see above: request ", id_of(request))
     return access.broken(step, request, "the guard failed; the error log has why")
 end
 

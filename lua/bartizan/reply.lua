@@ -4,9 +4,11 @@
 -- log, under the request id that both have.
 
 local quote = require("bartizan.quote")
+local requests = require("bartizan.requests")
 
 local concat = table.concat
 local format = string.format
+local id_of = requests.id
 local pairs = pairs
 local pcall = pcall
 local tostring = tostring
@@ -120,7 +122,7 @@ function _M.refuse(request, verdict)
         detail and ',"detail":' .. quote(detail) or "",
         request.path and ',"instance":' .. quote(request.path) or "",
         ',"code":"', code,
-        '","request_id":"', request.id,
+        '","request_id":"', id_of(request),
         '"}\n',
     })
     header["Content-Length"] = #body

@@ -11,9 +11,10 @@
 
 local base = require("resty.core.base")
 local ffi = require("ffi")
+local random = require("bartizan.random")
 
 local cast = ffi.cast
-local clear = require("table.clear")
+local id_text = random.text
 local get_request = base.get_request
 local new_tab = base.new_tab
 local tonumber = tonumber
@@ -30,7 +31,9 @@ local spare, spare_count = {}, 0
 -- Every field that a request has, in one order. A guard that needs one more (concurrency by a
 -- header) takes it away itself.
 local function reset(request)
-    request.id = nil
+    request.drawn = nil             -- the parts of the id: random.lua
+    request.number = nil
+    request.id = nil                -- requests.id
     request.listener = nil
     request.http2 = false
     request.address = nil
@@ -41,9 +44,10 @@ local function reset(request)
     request.query = nil
     request.forward = nil           -- what the upstream gets: path, or path?query
     request.host = nil
-    clear(request.headers)          -- by lower-case name
-    -- Of headers, what nearly every request is asked for. In headers itself, which has other fields
-    -- in other places at each request, LuaJIT would have to look again and again.
+    request.count = 0               -- of header fields
+    request.headers = nil           -- by lower-case name: fields.by_name
+    -- Of header fields, what nearly every request is asked for. In a table by name, which has
+    -- others in other places at each request, LuaJIT would have to look again and again.
     request.authorization = nil
     request.connection = nil
     request.host_field = nil
@@ -95,11 +99,22 @@ function _M.open()
         spare_count = spare_count - 1
     else
         request = new_tab(0, 64)
-        request.headers = new_tab(0, 16)
+        request.names = new_tab(16, 0)
+        request.values = new_tab(16, 0)
         reset(request)
     end
     under_way[current()] = request
     return request
+end
+
+--- The id of a request. Of one that is passed on it is never made, but written as it is needed.
+function _M.id(request)
+    local id = request.id
+    if not id then
+        id = id_text(request.drawn, request.number)
+        request.id = id
+    end
+    return id
 end
 
 --- Returns the request of the current phase; nil where nginx refused it before it was routed.
