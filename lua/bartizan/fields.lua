@@ -113,6 +113,9 @@ local function judge_value(value, data, length)
     return nil
 end
 
+-- What is done once for a value must not become part of the trace of what is done for each.
+jit.off(judge_value)
+
 -- What nginx lets through that no field of the protocol's version may be. A line without a colon it
 -- takes for a field without a value, whose value then begins where the name ends.
 local function judge_form(http1, name, element)

@@ -78,13 +78,21 @@ end
 
 local digits = ffi.new("char[16]")
 
+local function two_digits(at, number)
+    digits[at], digits[at + 1] = TENS[2 * number], TENS[2 * number + 1]
+end
+
+-- Without a loop, of which LuaJIT would make a trace of its own.
 local function eight_digits(at, number)
-    for i = at + 6, at, -2 do
-        local rest = floor(number / 100)
-        local pair = number - 100 * rest
-        digits[i], digits[i + 1] = TENS[2 * pair], TENS[2 * pair + 1]
-        number = rest
-    end
+    local a = floor(number / 1000000)
+    number = number - 1000000 * a
+    local b = floor(number / 10000)
+    number = number - 10000 * b
+    local c = floor(number / 100)
+    two_digits(at, a)
+    two_digits(at + 2, b)
+    two_digits(at + 4, c)
+    two_digits(at + 6, number - 100 * c)
 end
 
 --- Puts a whole number from 1 to 10^15, in decimal.
