@@ -6,7 +6,7 @@ from pathlib import Path
 from bartizan.errors import BartizanError
 from bartizan.layout import Layout
 from bartizan.policy import Policy, resolve
-from bartizan.render.classes import classify
+from bartizan.render.classes import classify, front_of
 from bartizan.render.configuration import configuration
 from bartizan.render.settings import settings
 from bartizan.render.writing import RenderError
@@ -27,9 +27,10 @@ def render(policy: Policy, layout: Layout, generation_dir: Path) -> None:
     """
     routes = resolve(policy)
     classes = classify(routes)
+    front = front_of(routes)
     try:
-        conf = configuration(policy, layout, generation_dir, tuple(classes))
-        edge = settings(policy, layout, generation_dir, routes, classes)
+        conf = configuration(policy, layout, generation_dir, tuple(classes), front)
+        edge = settings(policy, layout, generation_dir, routes, classes, front)
     except RenderError as error:
         raise BartizanError(str(error)) from error
     # nginx's master reads both, as whoever started it; workers need neither.

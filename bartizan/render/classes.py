@@ -1,6 +1,7 @@
 """Classes of routes: ten thousand routes are not ten thousand nginx locations."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bartizan.policy import Concurrency, Rate, ResolvedRoute
@@ -56,9 +57,21 @@ def counts_addresses(route: ResolvedRoute) -> bool:
     )
 
 
-def classify(routes: Iterable[ResolvedRoute]) -> dict[RouteClass, str]:
+def classify(routes: Sequence[ResolvedRoute]) -> dict[RouteClass, str]:
     """Return each class that some route needs, with its name, in the order of the routes."""
     names: dict[RouteClass, str] = {}
     for route in routes:
         names.setdefault(class_of(route), f"c{len(names) + 1}")
     return names
+
+
+def front_of(routes: Sequence[ResolvedRoute]) -> str | None:
+    """Return the name of the class of most routes whose requests nginx can forward as they came.
+
+    They need no other location than the one that all begin with, which spares nginx two steps. Not for routes
+    whose guards may wait (they wait in a phase of their location), or that speak to other origins (they add to
+    answers).
+    """
+    names = classify(routes)
+    counts = Counter(found for found in map(class_of, routes) if not (found.waits or found.cors))
+    return names[counts.most_common(1)[0][0]] if counts else None

@@ -20,7 +20,7 @@ _HTTP2_DIRECTIVE: Final = (1, 25, 1)
 
 
 def configuration(
-    policy: Policy, layout: Layout, generation_dir: Path, classes: tuple[RouteClass, ...]
+    policy: Policy, layout: Layout, generation_dir: Path, classes: tuple[RouteClass, ...], front: str | None
 ) -> str:
     """Return nginx.conf.
 
@@ -39,11 +39,13 @@ def configuration(
     )
     for write in (writing.word, writing.words, writing.duration, writing.lua_string):
         environment.filters[write.__name__] = write
-    return environment.get_template("nginx.conf.j2").render(_context(policy, layout, generation_dir, classes))
+    return environment.get_template("nginx.conf.j2").render(
+        _context(policy, layout, generation_dir, classes, front)
+    )
 
 
 def _context(
-    policy: Policy, layout: Layout, generation_dir: Path, classes: tuple[RouteClass, ...]
+    policy: Policy, layout: Layout, generation_dir: Path, classes: tuple[RouteClass, ...], front: str | None
 ) -> dict[str, Any]:
     upstreams = {name: _upstream(name, upstream) for name, upstream in policy.upstreams.items()}
     open_files = _open_files()
@@ -74,10 +76,12 @@ def _context(
                 "cors": found.cors,
                 "waits": found.waits,
                 "counted": found.counted,
+                "front": f"c{number}" == front,
                 "upstream": upstreams[found.upstream],
             }
             for number, found in enumerate(classes, 1)
         ],
+        "front": front is not None,
         "operator": policy.listen.operator.address,
         "fetch_socket": str(layout.fetch_socket),
         "issuers": [_issuer(name, issuer) for name, issuer in policy.issuers.items()],

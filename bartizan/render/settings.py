@@ -23,6 +23,7 @@ def settings(
     generation_dir: Path,
     routes: tuple[ResolvedRoute, ...],
     classes: dict[RouteClass, str],
+    front: str | None,
 ) -> str:
     """Return edge.json, and write the address ranges that it names beside it.
 
@@ -43,6 +44,7 @@ def settings(
             for name, listener in (("https", policy.listen.https), ("http", http))
             if listener is not None
         },
+        "front": front,
         "trusts_proxies": bool(policy.trusted_proxies),
         "fetch_socket": str(layout.fetch_socket),
         "certificate": _certificate(policy, layout),

@@ -28,7 +28,7 @@ local id_of = requests.id
 local ipairs = ipairs
 local pairs = pairs
 local put = line.put
-local put_id = random.put
+local put_id = line.id
 local require = require
 
 local ngx = ngx
@@ -109,6 +109,7 @@ function _M.init(path)
         route.cors = route.cors and cors.new(route.cors)
         route.reads_headers = reads_headers(loaded.plans[route.plan + 1])
         route.class_http1 = route.class .. "-http1"
+        route.fronts = route.class == loaded.front
     end
     intake.init(loaded)
     forward.init(loaded)
@@ -167,7 +168,8 @@ local function pass(request)
         put(request.ratelimit_policy)
     end
     assign(ANSWER)
-    return route.class_http1
+    -- The empty class is the location that all begin with, whose requests go on as they came.
+    return route.fronts and request.as_it_came and "" or route.class_http1
 end
 
 --- set_by_lua in a public server: the class of the request, which names its location.

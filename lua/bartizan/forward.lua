@@ -11,9 +11,10 @@ local begin = line.begin
 local by_name = fields.by_name
 local is_websocket = upgrade.is_websocket
 local match = string.match
+local node = via.node
 local pairs = pairs
 local put = line.put
-local put_id = random.put
+local put_id = line.id
 local via_lines = via.lines
 
 local ngx = ngx
@@ -43,6 +44,7 @@ function _M.init(settings)
     trusts_proxies = settings.trusts_proxies
 end
 
+local AGAIN, NODE = via.AGAIN, via.NODE
 local HEAD = line.variable("bartizan_head")
 
 -- Once it has switched, nginx reads what the client sends over the request's own bytes, to which
@@ -68,7 +70,15 @@ function _M.run(request)
         came = behind_proxy
     end
     begin()
-    put(via_lines(came, request.address, request.host_field or authority))
+    local before, after = via_lines(came, request.host_field or authority)
+    local address = request.address
+    put(before)
+    put(address)
+    put(AGAIN)
+    put(address)
+    put(NODE)
+    put(node(address))
+    put(after)
     put("\r\nX-Request-Id: ")
     put_id(request.drawn, request.number)
     -- What is said of the client: nothing of it came in a header that it chose.
@@ -92,7 +102,9 @@ function _M.run(request)
         put("\r\nConnection: upgrade\r\nUpgrade: websocket")
     end
     assign(HEAD)
-    var.bartizan_target = request.forward
+    if not (request.as_it_came and request.route.fronts) then
+        var.bartizan_target = request.forward
+    end
     request.forwarded = true
 end
 

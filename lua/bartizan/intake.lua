@@ -17,6 +17,7 @@ local target = require("bartizan.target")
 
 local by_name = fields.by_name
 local byte = string.byte
+local concat = table.concat
 local find = string.find
 local format = string.format
 local gsub = string.gsub
@@ -119,9 +120,13 @@ end
 -- Hosts and request lines that were read before: most are, again and again. Clients choose them,
 -- so what is remembered is bounded, and emptied when it has grown to that.
 local MEMO_BOUND = 4096
-local MEMO_LONGEST = 1024
 local hosts, host_count = {}, 0
-local targets, target_count = {}, 0
+
+-- A target takes some 700 bytes besides its text.
+local TARGETS_BOUND = 16384
+local TARGETS_BYTES = 4194304
+local TARGET_LONGEST = 1024
+local targets, target_count, target_bytes = {}, 0, 0
 
 local function known_host(field)
     local host = hosts[field]
@@ -146,13 +151,14 @@ local function known_target(line)
     read, status, code, reason = parse(line)
     if read then
         read.shown = mask(read)
+        read.as_it_came = line == concat({ read.method, read.forward, read.protocol }, " ")
         read.loggable = not (read.shown or find(line, '["\\]'))
     end
-    if read and #line <= MEMO_LONGEST then
-        if target_count >= MEMO_BOUND then
-            targets, target_count = {}, 0
+    if read and #line <= TARGET_LONGEST then
+        if target_count >= TARGETS_BOUND or target_bytes > TARGETS_BYTES then
+            targets, target_count, target_bytes = {}, 0, 0
         end
-        targets[line], target_count = read, target_count + 1
+        targets[line], target_count, target_bytes = read, target_count + 1, target_bytes + #line
     end
     return read, status, code, reason
 end
@@ -270,6 +276,7 @@ function _M.read(listener)
                                or "bad_request", reason)
     end
     request.shown = read.shown
+    request.as_it_came = read.as_it_came and not request.http2
     request.loggable = read.loggable and is_loggable(request.user_agent)
     local class = read_authority(request, read.authority)
     if class then

@@ -67,8 +67,9 @@ local function hex_byte(at, byte)
     buffer[at], buffer[at + 1] = HEX[2 * byte], HEX[2 * byte + 1]
 end
 
---- Puts the eight hex digits of 32 bits.
-function _M.hex(number)
+--- Puts the id of a request, as random.text would have it.
+function _M.id(drawn, number)
+    _M.put(drawn)
     hex_byte(length, band(rshift(number, 24), 255))
     hex_byte(length + 2, band(rshift(number, 16), 255))
     hex_byte(length + 4, band(rshift(number, 8), 255))

@@ -6,7 +6,6 @@ local audit = require("bartizan.audit")
 local line = require("bartizan.line")
 local metrics = require("bartizan.metrics")
 local quote = require("bartizan.quote")
-local random = require("bartizan.random")
 local redact = require("bartizan.redact")
 local requests = require("bartizan.requests")
 local text = require("bartizan.text")
@@ -21,7 +20,7 @@ local match = string.match
 local printable = text.printable
 local put = line.put
 local put_digits = line.digits
-local put_id = random.put
+local put_id = line.id
 local sub = string.sub
 
 local ngx = ngx

@@ -6,16 +6,12 @@
 
 local bit = require("bit")
 
-local line = require("bartizan.line")
-
 local assert = assert
 local bxor = bit.bxor
 local byte = string.byte
 local format = string.format
 local gsub = string.gsub
 local io_open = io.open
-local put = line.put
-local put_hex = line.hex
 local rshift = bit.rshift
 local tobit = bit.tobit
 local tohex = bit.tohex
@@ -61,12 +57,6 @@ end
 --- The id, as text.
 function _M.text(drawn, number)
     return drawn .. tohex(number)
-end
-
---- The same, put into a line (line.lua): no text is made.
-function _M.put(drawn, number)
-    put(drawn)
-    put_hex(number)
 end
 
 return _M

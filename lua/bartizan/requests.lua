@@ -43,6 +43,7 @@ local function reset(request)
     request.path = nil              -- canonical; nil as long as the target was not read
     request.query = nil
     request.forward = nil           -- what the upstream gets: path, or path?query
+    request.as_it_came = false      -- whether that is the target that the client sent, in HTTP/1
     request.host = nil
     request.count = 0               -- of header fields
     request.headers = nil           -- by lower-case name: fields.by_name
