@@ -27,8 +27,8 @@ AUDIENCE: Final = "data"
 SCOPE: Final = "users:read"
 KID: Final = "bench-rs512"
 
-# A worker of the gateway remembers 4,096 tokens and Envoy 100. Taken in turn, each of these is forgotten six
-# times over before its turn comes again, so a proxy always sees tokens that it does not know.
+# A worker of the gateway remembers 3,072 tokens and Envoy 100. Taken in turn, each of these is forgotten
+# eight times over before its turn comes again, so a proxy always sees tokens that it does not know.
 COUNT: Final = 24_576
 
 LIFETIME: Final = 30 * 24 * 3600
@@ -80,23 +80,29 @@ def ready(folder: Path, count: int = COUNT) -> Tokens:
     return Tokens(kept[0], tokens, keys, public)
 
 
-def sign(pem: bytes, identities: Sequence[str]) -> list[str]:
-    """Sign a token for each `jti` (RFC 9068)."""
+def sign(pem: bytes, now: int, numbers: Sequence[int]) -> list[str]:
+    """Sign a token for each number (RFC 9068), each of another client and issued at another second.
+
+    Args:
+        pem: the private key.
+        now: when the first of them was issued; the others were before.
+        numbers: which ones.
+    """
     key = serialization.load_pem_private_key(pem, None)
     assert isinstance(key, rsa.RSAPrivateKey)
     header = _encoded({"alg": "RS512", "kid": KID, "typ": "at+jwt"})
-    now = int(time.time())
     signed = []
-    for identity in identities:
+    for number in numbers:
+        client, issued = f"client-{number}", now - number
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
-            "sub": "bench",
-            "client_id": "bench",
+            "sub": client,
+            "client_id": client,
             "scope": SCOPE,
-            "jti": identity,
-            "iat": now,
-            "exp": now + LIFETIME,
+            "jti": secrets.token_hex(16),
+            "iat": issued,
+            "exp": issued + LIFETIME,
         }
         message = b".".join((header, _encoded(claims)))
         signature = key.sign(message, padding.PKCS1v15(), hashes.SHA512())
@@ -108,12 +114,12 @@ def _make(private: rsa.RSAPrivateKey, count: int) -> list[str]:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    identities = [secrets.token_hex(16) for _ in range(count)]
+    now = int(time.time())
     if count <= _BATCH:
-        return sign(pem, identities)
-    batches = [identities[start : start + _BATCH] for start in range(0, count, _BATCH)]
+        return sign(pem, now, range(count))
+    batches = [range(count)[start : start + _BATCH] for start in range(0, count, _BATCH)]
     with ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
-        return [token for batch in pool.map(partial(sign, pem), batches) for token in batch]
+        return [token for batch in pool.map(partial(sign, pem, now), batches) for token in batch]
 
 
 def _jwk(public: rsa.RSAPublicKey) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.backend import Backend
+from tests.support.exactness import worst_excess
 from tests.support.flood import flood
 from tests.support.gateway import Gateway
 
@@ -79,19 +80,6 @@ def size(log: Path) -> int:
     return log.stat().st_size
 
 
-def worst_excess(stamps: list[int]) -> Fraction:
-    """Tell by how many requests the worst span of time is above burst + rate * t.
-
-    With p(i) = i - rate * t(i) the span from i to j has p(j) - p(i) + 1 - burst too many.
-    """
-    worst, lowest = Fraction(-BURST), None
-    for index, stamp in enumerate(stamps):
-        potential = index - stamp / INTERVAL
-        lowest = potential if lowest is None else min(lowest, potential)
-        worst = max(worst, potential - lowest + 1 - BURST)
-    return worst
-
-
 def forfeited(stamps: list[int], until: int) -> Fraction:
     """Tell how much credit ran over while the bucket was full, because nobody came."""
     credit, lost, last = Fraction(BURST), Fraction(0), stamps[0]
@@ -111,7 +99,7 @@ def shared_out(made: list[Decision]) -> bool:
 
 def judge(path: str, made: list[Decision]) -> None:
     passed = [decision.stamp for decision in made if decision.passed]
-    assert worst_excess(passed) <= 0, path
+    assert worst_excess(passed, BURST, INTERVAL) <= 0, path
     # At the moment of a refusal there is less than one request's credit: all else was given out.
     refused = max(decision.stamp for decision in made if not decision.passed)
     span = refused - made[0].stamp

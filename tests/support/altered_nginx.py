@@ -8,13 +8,16 @@ from pathlib import Path
 from bartizan.nginx import find_nginx
 
 
-def altered_nginx(folder: Path, changes: Mapping[str, str]) -> dict[str, str]:
+def altered_nginx(
+    folder: Path, changes: Mapping[str, str], environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Write a program `nginx` that edits nginx.conf and then is nginx; return the environment that finds it.
 
     Args:
         folder: where to write it; empty.
         changes: texts of nginx.conf, and what stands there instead. The gateway does not start where one of
             them is missing, so that no test runs without its fault.
+        environment: further variables for nginx alone. Its workers have those that an `env` line names.
     """
     program = folder / "nginx"
     edits, checks = [], []
@@ -23,6 +26,7 @@ def altered_nginx(folder: Path, changes: Mapping[str, str]) -> dict[str, str]:
         edits.append("-e " + shlex.quote(f"s|{text}|{other}|"))
         checks.append(f'grep -q -- {shlex.quote(text)} "$1" || {{ echo "no {text} in $1" >&2; exit 1; }}')
     # What only asks nginx for its version, or rehearses a policy, has a configuration of its own.
+    variables = " ".join(shlex.quote(f"{name}={value}") for name, value in (environment or {}).items())
     program.write_text(
         f"""#!/bin/sh
 change() {{
@@ -39,7 +43,7 @@ while [ "$left" -gt 0 ]; do
     set -- "$@" "$word"
     left=$((left - 1))
 done
-exec {shlex.quote(str(find_nginx().binary))} "$@"
+exec env {variables} {shlex.quote(str(find_nginx().binary))} "$@"
 """,
         encoding="utf-8",
     )
