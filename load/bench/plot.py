@@ -39,7 +39,7 @@ def draw(path: Path, rows: Sequence[Row], machine: dict[str, Any]) -> None:
     for axes in grid.flat[len(scenarios) :]:
         axes.set_visible(False)
     figure.suptitle(
-        "Processor time of the worker for one request (shorter is better)\n"
+        "Processor time of the worker for one request (shorter is better; the dark grey bar is the base)\n"
         f"{machine['processor']}, {machine['cores']} cores, {machine['date'][:10]}; "
         f"medians of {machine['rounds']} alternated rounds",
         fontsize=11,

@@ -11,6 +11,8 @@ local requests = require("bartizan.requests")
 
 local id_of = requests.id
 
+local find = string.find
+
 local ngx = ngx
 local ngx_log = ngx.log
 local var = ngx.var
@@ -55,6 +57,10 @@ local VERDICTS = {
 
 local UNREADABLE = failure(502, "upstream_unavailable", "the upstream's answer is no HTTP answer")
 
+-- nginx makes it 500. It has chosen a server then, and has no status of it.
+local NO_CONNECTION = failure(503, "upstream_unavailable",
+    "no connection of this worker was left for the upstream")
+
 -- nginx gives plain HTTP on a TLS port (497) the status 400 before it comes here.
 local PLAIN_HTTP = refusal(400, "plain_http", "plain HTTP on the TLS port")
 
@@ -75,6 +81,8 @@ function _M.run(request, listener)
         verdict = PLAIN_HTTP
     elseif request.unreadable then
         verdict = UNREADABLE
+    elseif status == 500 and find(var.upstream_status or "", "-$") then
+        verdict = NO_CONNECTION
     elseif status == 405 then
         verdict = { status = 405, code = verdict.code, guard = "edge", decision = "refused",
                     reason = verdict.reason, headers = { Allow = intake.allowed(request) } }

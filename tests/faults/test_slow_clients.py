@@ -65,23 +65,21 @@ def test_every_kind_at_once(gateway: Gateway, bounds: Bounds, figures: Figures) 
 
         unread = crowd(plain, LONG_ANSWER, window=WINDOW)
         trickling = crowd(plain, LONG_ANSWER, window=WINDOW)
-        dribbling = crowd(secure, HALF_BODY, tls=tls)
         bodies = crowd(secure, HALF_BODY, tls=tls)
         streams = crowd(secure, HALF_HTTP2_HEAD, tls=http2)
         prefaces = crowd(secure, PREFACE, tls=http2)
-        heads = crowd(plain, HALF_HEAD)
         handshakes = crowd(secure, HALF_HANDSHAKE)
         nothing = crowd(plain, b"")
+        dribbling = crowd(secure, HALF_BODY, tls=tls)
+        heads = crowd(plain, HALF_HEAD)
         good.await_answers(100)
         figures |= {"slow_clients": (next(numbers) - 11) * size, "open_at_once": connections(gateway)}
-        while heads.still_open():
+        ending = (bodies, prefaces, handshakes, nothing, heads)
+        while any(each.still_open() for each in ending):
             heads.send(b"X-A: b\r\n")
             dribbling.send(b"x")
             trickling.receive(64)
             good.await_answers(20)
-        for waiting in (prefaces, handshakes, nothing, bodies):
-            waiting.await_end(PATIENCE)
-        dribbling.send(b"x")
         figures["still_dribbling"] = dribbling.still_open()
         if bounds.patient:
             unread.await_end(PATIENCE)

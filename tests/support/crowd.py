@@ -47,7 +47,8 @@ class Crowd:
         try:
             for _ in range(size):
                 self._open.append(connection := self._connect(port, source, tls, window))
-                connection.sendall(first)
+                with suppress(OSError):  # it may be ended already; `still_open` tells
+                    connection.sendall(first)
         except BaseException:
             self.leave()
             raise

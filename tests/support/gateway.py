@@ -303,6 +303,8 @@ class Gateway:
             assert self.process.poll() is None, f"bartizan run ended:\n{self.stderr()}"
             assert time.monotonic() < deadline, f"bartizan run is not ready:\n{self.stderr()}"
             time.sleep(0.02)
+        # A worker serves a moment before it calls itself one.
+        wait_for(lambda: len(self.worker_pids()) == len(psutil.Process(self.master).children()))
 
     def _group(self) -> list[psutil.Process]:
         try:
