@@ -3,8 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bartizan.policy import Concurrency, Rate, ResolvedRoute
+
+# How many requests an address may have under way on all routes that do not say.
+CONNECTIONS_OF_AN_ADDRESS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,12 @@ def waits(route: ResolvedRoute) -> bool:
 
 
 def counts_addresses(route: ResolvedRoute) -> bool:
-    """Return whether a guard of a route bounds how many requests an address has under way."""
+    """Return whether a guard of a route bounds how many requests an address has under way, as nginx would."""
     return any(
-        guard.mode == "enforce" and isinstance(guard.settings, Concurrency) and guard.settings.by == "address"
+        guard.mode == "enforce"
+        and isinstance(guard.settings, Concurrency)
+        and guard.settings.by == "address"
+        and guard.settings.limit + guard.settings.wait <= CONNECTIONS_OF_AN_ADDRESS
         for guard in route.plan
     )
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bartizan.layout import Layout
 from bartizan.policy import Issuer, Listener, Policy, Upstream
 from bartizan.render import writing
-from bartizan.render.classes import RouteClass
+from bartizan.render.classes import CONNECTIONS_OF_AN_ADDRESS, RouteClass
 
 # Debian's package ca-certificates.
 SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
@@ -82,6 +82,7 @@ def _context(
             for number, found in enumerate(classes, 1)
         ],
         "front": front is not None,
+        "connections_of_an_address": CONNECTIONS_OF_AN_ADDRESS,
         "operator": policy.listen.operator.address,
         "fetch_socket": str(layout.fetch_socket),
         "issuers": [_issuer(name, issuer) for name, issuer in policy.issuers.items()],

@@ -76,13 +76,13 @@ end
 -- @param routes table: an array of routes with name
 function _M.init(routes)
     for _, route in ipairs(routes) do
-        names[route] = '"route":' .. quote(route.name) .. ',"client":"'
+        names[route] = '","route":' .. quote(route.name) .. ',"client":"'
     end
 end
 
 --- The same, in a worker.
 function _M.start()
-    worker = '","worker":' .. worker_pid() .. ',"request_id":"'
+    worker = '","worker":' .. worker_pid()
 end
 
 -- Names of clients that need no escape. Issuers choose them, so they are not many.
@@ -148,9 +148,10 @@ end
 local FACTS = line.variable("bartizan_facts")
 
 -- The shorter way: nginx writes the target and what it counted itself, as they are; this is what it
--- does not know. The last quote is in nginx.conf.
+-- does not know. The beginning is in nginx.conf.
 local function write_facts(request)
     begin()
+    put_id(request.drawn, request.number)
     put(names[request.route])
     if request.client then
         put(request.client)
@@ -160,7 +161,6 @@ local function write_facts(request)
         put_digits(request.decided)
     end
     put(worker)
-    put_id(request.drawn, request.number)
     assign(FACTS)
 end
 

@@ -24,7 +24,7 @@ TRIALS = 20
 MOST_FLOODS = 60
 LIMIT, BURST = 200, 100
 INTERVAL = Fraction(1_000_000, LIMIT)
-LINE = re.compile(rb'"path":"(/[a-z0-9]+)".*"verdict":"(\w*)".*"decided":"(\d+)","worker":(\d+)')
+LINE = re.compile(rb'"verdict":"(\w*)","decided":"(\d+)","worker":(\d+).*"path":"(/[a-z0-9]+)"')
 
 
 @dataclass(frozen=True, order=True)
@@ -70,7 +70,7 @@ def decisions(gateway: Gateway, least: int) -> dict[str, list[Decision]]:
     for line in log.read_bytes().splitlines():
         match = LINE.search(line)
         assert match is not None, line
-        path, verdict, stamp, worker = match.groups()
+        verdict, stamp, worker, path = match.groups()
         decision = Decision(int(stamp), verdict != b"rate_limited", int(worker))
         found.setdefault(path.decode(), []).append(decision)
     return {path: sorted(of_path) for path, of_path in found.items()}

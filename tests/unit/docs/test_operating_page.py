@@ -10,6 +10,7 @@ from bartizan.certificates import RENEW_BEFORE, SERVER_LIFE
 from bartizan.generations import KEEP
 from bartizan.layout import State
 from bartizan.policy.files import SOON
+from bartizan.render.classes import CONNECTIONS_OF_AN_ADDRESS
 from bartizan.render.configuration import CONNECTIONS
 from bartizan.supervise import GRACE
 from tests.docs.blocks import DOCS, ROOT
@@ -53,13 +54,16 @@ def test_the_sizes_of_the_stores(store: str) -> None:
         (r"keepalive_timeout (60)s;", "idle connections for {} s"),
         (r"http2_max_concurrent_streams (\d+);", "{} streams of an HTTP/2 connection"),
         (r"client_body_buffer_size (\d+)k;", "bodies over {} KiB go to disk"),
-        (r"limit_conn bartizan_connections (\d)000;", "| {},000 (of IPv6"),
         (r"large_client_header_buffers 4 (\d+)k;", "a header of 4 × {} KiB"),  # noqa: RUF001
     ],
 )
 def test_what_is_fixed(directive: str, sentence: str) -> None:
     (figure,) = re.findall(directive, TEMPLATES)
     assert said(sentence.format(figure))
+
+
+def test_the_requests_of_an_address() -> None:
+    assert said(f"| {CONNECTIONS_OF_AN_ADDRESS:,} (of IPv6")
 
 
 def test_the_files_are_where_the_page_says() -> None:

@@ -259,13 +259,17 @@ def test_routes_with_equal_needs_share_a_class(tmp_path: Path) -> None:
         "/d": "c3",
         "/e": "c4",
         "/f": "c1",
-        "/g": "c4",
-        "/h": "c5",
-        "/i": "c1",
+        "/g": "c5",
+        "/h": "c6",
+        "/i": "c7",
     }
     assert found.location("c1").values("client_max_body_size") == [[str(1 << 20)]]
     assert found.location("c2").values("client_max_body_size") == [[str(2 << 20)]]
-    assert found.location("c5").values("proxy_pass") == [["http://bartizan_other$bartizan_target"]]
+    assert found.location("c6").values("proxy_pass") == [["http://bartizan_other$bartizan_target"]]
+    # Where a guard counts the requests of an address nginx need not.
+    for entry in found.edge["routes"]:
+        counted = bool(found.location(entry["class"]).all("limit_conn"))
+        assert counted == (entry["path"] not in {"/g", "/i"})
     # Only what may wait pays for the access phase, and what waits must have it.
     for entry in found.edge["routes"]:
         waits = bool(found.location(entry["class"]).all("access_by_lua_block"))
