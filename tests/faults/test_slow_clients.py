@@ -82,7 +82,8 @@ def test_every_kind_at_once(gateway: Gateway, bounds: Bounds, figures: Figures) 
             good.await_answers(20)
         figures["still_dribbling"] = dribbling.still_open()
         if bounds.patient:
-            unread.await_end(PATIENCE)
+            # The client's system takes a little more, now and then, as long as its buffer has room.
+            unread.await_end(4 * PATIENCE)
             streams.await_end(PATIENCE)
         for left in (unread, trickling, dribbling, streams):
             left.leave()
