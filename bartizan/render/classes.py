@@ -75,9 +75,8 @@ def classify(routes: Sequence[ResolvedRoute]) -> dict[RouteClass, str]:
 def front_of(routes: Sequence[ResolvedRoute]) -> str | None:
     """Return the name of the class of most routes whose requests nginx can forward as they came.
 
-    They need no other location than the one that all begin with, which spares nginx two steps. Not for routes
-    whose guards may wait (they wait in a phase of their location), or that speak to other origins (they add to
-    answers).
+    They need no other location than the one that all begin with, which spares nginx two steps. Routes whose
+    guards may wait do so in a phase of their location, and those that speak to other origins add to answers.
     """
     names = classify(routes)
     counts = Counter(found for found in map(class_of, routes) if not (found.waits or found.cors))
