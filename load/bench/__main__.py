@@ -25,7 +25,7 @@ def main(words: list[str] | None = None) -> int:
     """Run and return the exit code: 0 if every row has figures."""
     arguments = _arguments(words)
     signal.signal(signal.SIGTERM, _stop)
-    for command in ("nginx", "wrk"):
+    for command in ("nginx", "openssl", "wrk"):
         if shutil.which(command) is None:
             _say(f"{command} is not installed: run make setup")
             return 1

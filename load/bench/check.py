@@ -4,6 +4,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import httpx
@@ -12,6 +13,7 @@ from load.bench.backend import BODY
 from load.bench.peers.bartizan import LASTING_BURST
 from load.bench.peers.target import Guards, Site, Target
 from load.bench.scenarios import HOST, TWIN, Scenario, client_address, guards_of, path_of
+from load.bench.tls import Tls
 from load.bench.tokens import Tokens
 
 PATIENCE: Final = 30.0
@@ -22,13 +24,14 @@ class CheckError(Exception):
     """A target does not answer as it must."""
 
 
-def check_answers(target: Target, scenario: Scenario, tokens: Tokens, *, verifies: bool) -> None:
+def check_answers(target: Target, scenario: Scenario, tokens: Tokens, tls: Tls, *, verifies: bool) -> None:
     """Ask with and without a good token.
 
     Args:
         target: whom.
         scenario: what it is set up for.
         tokens: the good one and a forged one.
+        tls: its certificate.
         verifies: whether it can verify a token, and so must.
 
     Raises:
@@ -37,7 +40,7 @@ def check_answers(target: Target, scenario: Scenario, tokens: Tokens, *, verifie
     assert scenario.guards is not None
     path = path_of(scenario).format(guards_of(scenario, TWIN).routes - 1)
     bearer = {"Authorization": f"Bearer {tokens.good}"} if scenario.guards.token else {}
-    with _client(target) as client:
+    with _client(target, tls) as client:
         deadline = time.monotonic() + PATIENCE
         # The gateway fetches the key set in the background.
         while (answer := client.get(path, headers=bearer)).status_code == 503 and time.monotonic() < deadline:
@@ -62,29 +65,35 @@ def check_limits(start: Callable[[Site, Guards], Target], site: Site) -> None:
     folders = [site.folder / name for name in ("rate", "concurrency")]
     for folder in folders:
         folder.mkdir(mode=0o755)
-    rate, concurrency = (Site(folder, site.backend, site.tokens) for folder in folders)
-    with start(rate, Guards(limits=True, rate=1, burst=1)) as target, _client(target) as client:
+    rate, concurrency = (replace(site, folder=folder) for folder in folders)
+    with start(rate, Guards(limits=True, rate=1, burst=1)) as target, _client(target, site.tls) as client:
         statuses = [client.get("/service-5/users").status_code for _ in range(6)]
         if statuses[0] != 200 or not {429, 503} & set(statuses):
             raise CheckError(f"its rate limit of one a second makes six requests get {statuses}")
-    with start(concurrency, Guards(limits=True, concurrency=1)) as target, _client(target) as client:
+    with (
+        start(concurrency, Guards(limits=True, concurrency=1)) as target,
+        _client(target, site.tls) as client,
+    ):
         first = client.get("/service-5/users")
         _expect(first, {200}, "a request alone")
-        host, _, port = target.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as slow:
+        host, _, port = target.url.removeprefix("https://").partition(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as plain,
+            site.tls.context().wrap_socket(plain, server_hostname=host) as slow,
+        ):
             slow.sendall(f"GET /service-5/slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             time.sleep(0.3)  # until it is under way
             _expect(client.get("/service-5/users"), {429, 503}, "a second request at once, over the limit,")
 
 
-def check_counters(target: Target, scenario: Scenario, tokens: Tokens, sample: int = 100) -> None:
+def check_counters(target: Target, scenario: Scenario, tokens: Tokens, tls: Tls, sample: int = 100) -> None:
     """See that the gateway still has a counter of each of many clients, by what it says is left to them.
 
     Raises:
         CheckError: if one of those asked for is new to it.
     """
     bearer = {"Authorization": f"Bearer {tokens.good}"}
-    with _client(target) as client:
+    with _client(target, tls) as client:
         for number in range(0, scenario.prefill, scenario.prefill // sample):
             headers = {**bearer, "X-Forwarded-For": client_address(number)}
             answer = client.get(path_of(scenario), headers=headers)
@@ -94,8 +103,8 @@ def check_counters(target: Target, scenario: Scenario, tokens: Tokens, sample: i
                 raise CheckError(f"the counter of {headers['X-Forwarded-For']} does not live")
 
 
-def _client(target: Target) -> httpx.Client:
-    return httpx.Client(base_url=target.url, headers={"Host": HOST}, timeout=20)
+def _client(target: Target, tls: Tls) -> httpx.Client:
+    return httpx.Client(base_url=target.url, headers={"Host": HOST}, verify=tls.context(), timeout=20)
 
 
 def _expect(answer: httpx.Response, statuses: set[int], what: str) -> None:

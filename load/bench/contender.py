@@ -1,5 +1,6 @@
 """A target in a scenario, while it is measured."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -21,6 +22,7 @@ class Contender:
         name: the target's name.
         target: what runs; None if it did not start.
         load: what it is driven with.
+        environment: of what drives it.
         sent: how many requests it got.
         rounds: what was measured.
         paced: what was measured at a fixed rate.
@@ -32,6 +34,7 @@ class Contender:
     name: str
     target: Target | None = None
     load: Load | None = None
+    environment: Mapping[str, str] | None = None
     sent: int = 0
     rounds: list[Round] = field(default_factory=list)
     paced: list[Paced] = field(default_factory=list)
@@ -45,7 +48,7 @@ class Contender:
         try:
             pids = self.target.worker_pids()
             before = proc.processor_seconds(pids)
-            run = wrk.drive(self.target.url, self.load, seconds, self.sent)
+            run = wrk.drive(self.target.url, self.load, seconds, self.sent, self.environment)
             used = proc.processor_seconds(pids) - before
         except wrk.LoadError as error:
             self.error = str(error)

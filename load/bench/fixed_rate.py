@@ -11,6 +11,7 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
+from load.bench.tls import GROUP, SUITE
 from load.bench.traffic import Request
 from load.bench.wrk import CONNECTIONS, LoadError
 
@@ -52,6 +53,7 @@ def drive(url: str, request: Request, rate: float, seconds: int, log: Path) -> P
         LoadError: if any request failed.
     """
     command = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-D{seconds + SETTLE_US // 1_000_000}"]
+    command += [f"--tls13-ciphers={SUITE}", f"--groups={GROUP}"]
     command += [f"--rps={rate / CONNECTIONS:.3f}", f"--log-file={log}"]
     for name, value in request.headers:
         # h2load writes Host itself; by this name it takes another.

@@ -20,12 +20,13 @@ from load.bench.processes import NotStartedError
 from load.bench.progress import Progress
 from load.bench.rows import Row
 from load.bench.scenarios import TWIN, Scenario, guards_of, load_of
+from load.bench.tls import Tls, TlsError, check_tls
 from load.bench.tokens import Tokens
 
 WARM_UP_SECONDS: Final = 1
 PACED_SCENARIO: Final = "token"
 PACED_TARGETS: Final = ("bartizan", "nginx")
-_FAILURES: Final = (CheckError, NotStartedError, AssertionError, httpx.HTTPError, OSError)
+_FAILURES: Final = (CheckError, TlsError, NotStartedError, AssertionError, httpx.HTTPError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Bench:
         self._plan = plan
         self._folder = folder
         self._tokens = tokens
+        self._tls = Tls.made(folder)
         self._progress = progress
         self._cores = Cores()
         self._cores.keep_off()
@@ -99,7 +101,7 @@ class Bench:
             load = None if scenario.guards is None else load_of(scenario, self._tokens, folder)
             for name in self._plan.targets(scenario):
                 self._progress.step(f"{scenario.name}: starting {name}")
-                contender = Contender(scenario, name, load=load)
+                contender = Contender(scenario, name, load=load, environment=self._tls.environment())
                 self._contenders.append(contender)
                 try:
                     self._start(contender, _folder(folder, name))
@@ -127,6 +129,14 @@ class Bench:
         self.stop()
         return [contender.row() for contender in self._contenders]
 
+    def site(self, folder: Path) -> Site:
+        """Return where a proxy stands.
+
+        Args:
+            folder: for its files.
+        """
+        return Site(folder, self.backend.port, self._tokens, self._tls)
+
     def stop(self) -> None:
         """Stop everything."""
         self._running.close()
@@ -148,14 +158,15 @@ class Bench:
             service.check()
             return
         proxy = PROXIES[name]
-        site = Site(folder, self.backend.port, self._tokens)
+        site = self.site(folder)
         if scenario.guards.limits:
             self._check_limits(name)
         if name == TWIN:
             contender.load = load_of(scenario, self._tokens, folder, few=True)
         self._keep(contender, proxy.start(site, guards_of(scenario, name)))
         assert contender.target is not None
-        check_answers(contender.target, scenario, self._tokens, verifies=proxy.verifies)
+        check_tls(contender.target.url, self._tls)
+        check_answers(contender.target, scenario, self._tokens, self._tls, verifies=proxy.verifies)
 
     def _keep(self, contender: Contender, target: Target) -> None:
         """Take a target that has started; it is stopped in the end, whatever comes."""
@@ -173,7 +184,7 @@ class Bench:
     def _check_limits(self, name: str) -> None:
         """See that a proxy's limits refuse, once: all scenarios have the same."""
         if name not in self._limits:
-            site = Site(_folder(self._folder, f"limits-of-{name}"), self.backend.port, self._tokens)
+            site = self.site(_folder(self._folder, f"limits-of-{name}"))
             try:
                 check_limits(PROXIES[name].start, site)
             except CheckError as error:
@@ -219,7 +230,7 @@ class Bench:
             return
         try:
             if scenario.guards.lasting and contender.name == "bartizan":
-                check_counters(contender.target, scenario, self._tokens)
+                check_counters(contender.target, scenario, self._tokens, self._tls)
         except _FAILURES as error:
             contender.error = str(error)
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,9 @@ class Run:
     percentiles: dict[int, float]
 
 
-def drive(url: str, load: Load, seconds: int, start: int = 0) -> Run:
+def drive(
+    url: str, load: Load, seconds: int, start: int = 0, environment: Mapping[str, str] | None = None
+) -> Run:
     """Send requests as fast as they are answered.
 
     Args:
@@ -43,6 +46,7 @@ def drive(url: str, load: Load, seconds: int, start: int = 0) -> Run:
         load: what.
         seconds: for how long.
         start: behind how many of the values to begin.
+        environment: its variables, which say what it offers in TLS; None for this program's.
 
     Raises:
         LoadError: if any request failed.
@@ -52,7 +56,7 @@ def drive(url: str, load: Load, seconds: int, start: int = 0) -> Run:
     if load.values:
         command += [str(load.values), str(start)]
     done = subprocess.run(  # noqa: S603 (words of our own)
-        command, capture_output=True, text=True, timeout=seconds + 60, check=False
+        command, capture_output=True, text=True, timeout=seconds + 60, env=environment, check=False
     )
     if done.returncode != 0:
         raise LoadError(f"wrk ended with {done.returncode}: {done.stderr or done.stdout}")

@@ -27,8 +27,8 @@ class Bartizan(Target):
 
     @property
     def url(self) -> str:
-        """The plain listener."""
-        return self.gateway.http.replace("localhost", "127.0.0.1")
+        """The public listener."""
+        return self.gateway.https.replace("localhost", "127.0.0.1")
 
     def worker_pids(self) -> list[int]:
         """Return the one worker."""
@@ -47,7 +47,8 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
         rate = {"limit": "1/h", "burst": LASTING_BURST}
     addresses: dict[str, Any] = {"addresses": {"deny_files": ["denied.txt"]}} if guards.denied else {}
     return {
-        "listen": {"https": "off", "http": {"redirect": False}},
+        "listen": {"http": "off"},
+        "tls": {"certificate": str(site.tls.certificate), "key": str(site.tls.key)},
         "workers": 1,
         "trusted_proxies": ["127.0.0.1"] if guards.forwarded else [],
         "issuers": {

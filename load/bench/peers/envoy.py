@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from load.bench.peers.target import Guards, Site, Target
 from load.bench.processes import Process
+from load.bench.tls import ALPN, GROUPS
 from load.bench.tokens import AUDIENCE, ISSUER
 from tests.support.ports import free_port
 
@@ -53,7 +54,7 @@ class Envoy(Target):
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"https://127.0.0.1:{self._port}"
 
     def worker_pids(self) -> list[int]:
         """Return the one process, whose worker is a thread beside few that rest."""
@@ -95,12 +96,39 @@ def bootstrap(site: Site, guards: Guards, port: int, *, cache: bool) -> dict[str
             }
         ],
     }
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    chain = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+        "transport_socket": _tls(site),
+    }
     return {
         "static_resources": {
             "listeners": [{"name": "public", "address": _address(port), "filter_chains": [chain]}],
             "clusters": [_cluster(site, guards)],
         }
+    }
+
+
+def _tls(site: Site) -> dict[str, Any]:
+    certificate = {"filename": str(site.tls.certificate)}
+    context = {
+        "tls_certificates": [
+            {"certificate_chain": certificate, "private_key": {"filename": str(site.tls.key)}}
+        ],
+        "tls_params": {
+            "tls_minimum_protocol_version": "TLSv1_2",
+            "tls_maximum_protocol_version": "TLSv1_3",
+            "ecdh_curves": list(GROUPS),
+        },
+        "alpn_protocols": list(ALPN),
+    }
+    kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": kind,
+            "common_tls_context": context,
+            "disable_stateless_session_resumption": True,
+        },
     }
 
 

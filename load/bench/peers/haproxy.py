@@ -10,6 +10,7 @@ from typing import Final
 
 from load.bench.peers.target import Guards, Site, Target
 from load.bench.processes import Process
+from load.bench.tls import ALPN, GROUPS
 from load.bench.tokens import AUDIENCE, ISSUER
 from tests.support.ports import free_port
 
@@ -39,6 +40,7 @@ _CONFIGURATION: Final = """
 global
     nbthread 1
     maxconn 4096
+    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
     log stdout format raw daemon
 
 defaults
@@ -52,10 +54,10 @@ defaults
     timeout server 60s
 
 frontend public
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} ssl crt {certificate} curves {groups} alpn {alpn}
 {limits}{token}
     http-request set-header X-Real-IP %[src]
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto https
     default_backend data
 
 backend data
@@ -75,6 +77,9 @@ class Haproxy(Target):
         configuration.write_text(
             _CONFIGURATION.format(
                 port=self._port,
+                certificate=site.tls.both,
+                groups=":".join(GROUPS),
+                alpn=",".join(ALPN),
                 backend=site.backend,
                 limits=limits if guards.limits else "",
                 token=token if guards.token else "",
@@ -95,7 +100,7 @@ class Haproxy(Target):
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"https://127.0.0.1:{self._port}"
 
     def worker_pids(self) -> list[int]:
         """Return the one process."""

@@ -14,6 +14,7 @@ import psutil
 
 from load.bench.peers.target import Guards, Site, Target
 from load.bench.processes import Process
+from load.bench.tls import GROUPS
 from tests.support.ports import free_port
 
 _LIMITS: Final = """
@@ -49,7 +50,13 @@ http {{
     }}
 {limits}
     server {{
-        listen 127.0.0.1:{port} reuseport;
+        listen 127.0.0.1:{port} ssl http2 reuseport;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ecdh_curve {groups};
+        ssl_session_cache shared:tls:10m;
+        ssl_session_tickets off;
         location / {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -78,6 +85,9 @@ class Nginx(Target):
                 folder=site.folder,
                 backend=site.backend,
                 port=self._port,
+                certificate=site.tls.certificate,
+                key=site.tls.key,
+                groups=":".join(GROUPS),
                 # Where the others verify a token this one only forwards.
                 limits=limits if guards.limits and not guards.token else "",
             ),
@@ -95,7 +105,7 @@ class Nginx(Target):
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"https://127.0.0.1:{self._port}"
 
     def worker_pids(self) -> list[int]:
         """Return the one worker."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from load.bench.tls import Tls
 from load.bench.tokens import Tokens
 
 
@@ -46,11 +47,13 @@ class Site:
         folder: for its files; it is its own.
         backend: the port of the service behind it.
         tokens: what it must let pass, and the keys for that.
+        tls: the certificate that it shows.
     """
 
     folder: Path
     backend: int
     tokens: Tokens
+    tls: Tls
 
 
 class Target(ABC):

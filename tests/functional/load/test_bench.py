@@ -100,6 +100,6 @@ def test_a_limit_that_is_none_is_found(folder: Path, tokens: Tokens) -> None:
 
     plan = Plan([])
     with Bench(plan, folder, tokens, Progress(1, Console(quiet=True))) as bench:
-        site = Site(folder, bench.backend.port, tokens)
+        site = bench.site(folder)
         with pytest.raises(CheckError, match=r"makes six requests get \[200, 200, 200, 200, 200, 200\]"):
             check_limits(unlimited, site)
