@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from load.bench.rows import Row, find
+from load.bench.scenarios import TWIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,24 @@ def _cpu(what: str, most: float, row: tuple[str, str], base: tuple[str, str]) ->
 
 _TOKEN: Final = ("token", "bartizan")
 
+
+def _flat(many: str, few: str, scenario: str) -> tuple[_Budget, _Budget]:
+    """Bound the price of a number: against few of them in the same traffic, and against `token`."""
+    row = (scenario, "bartizan")
+    return (
+        _cpu(f"{many}: time with {few}", 1.2, row, (scenario, TWIN)),
+        _cpu(f"{many}: time of token", 1.2, row, _TOKEN),
+    )
+
+
 _BUDGETS: Final = (
     _cpu("token: time of plain nginx", 1.3, _TOKEN, ("token", "nginx")),
     _cpu("token: time of HAProxy", 0.5, _TOKEN, ("token", "haproxy")),
     _cpu("token: time of Envoy with its cache", 0.3, _TOKEN, ("token", "envoy-cache")),
     _cpu("token-new: time of HAProxy", 1.2, ("token-new", "bartizan"), ("token-new", "haproxy")),
-    _cpu("10,000 routes: time of token", 1.2, ("routes-10000", "bartizan"), _TOKEN),
-    _cpu("1,000,000 denied networks: time of token", 1.2, ("addresses-1000000", "bartizan"), _TOKEN),
-    _cpu("100,000 clients: time of token", 1.2, ("clients-100000", "bartizan"), _TOKEN),
+    *_flat("10,000 routes", "10 routes", "routes-10000"),
+    *_flat("1,000,000 denied networks", "10 networks", "addresses-1000000"),
+    *_flat("100,000 clients", "10 clients", "clients-100000"),
     _cpu(
         "RS512 token issued: time of the book", 1 / 30, ("issue-token", "bartizan"), ("issue-token", "book")
     ),

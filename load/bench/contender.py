@@ -47,9 +47,9 @@ class Contender:
             return None
         try:
             pids = self.target.worker_pids()
-            before = proc.processor_seconds(pids)
+            before, waited_before = proc.processor_seconds(pids)
             run = wrk.drive(self.target.url, self.load, seconds, self.sent, self.environment)
-            used = proc.processor_seconds(pids) - before
+            used, waited = proc.processor_seconds(pids)
         except wrk.LoadError as error:
             self.error = str(error)
             return None
@@ -62,8 +62,9 @@ class Contender:
             self.sent += wrk.CONNECTIONS
         return Round(
             rps=run.requests / run.seconds,
-            cpu_us=used / run.requests * 1e6,
-            busy=used / run.seconds,
+            cpu_us=(used - before) / run.requests * 1e6,
+            busy=(used - before) / run.seconds,
+            waited=(waited - waited_before) / run.seconds,
             percentiles=run.percentiles,
         )
 

@@ -9,20 +9,20 @@ PROC: Final = Path("/proc")
 _KIB: Final = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 
-def processor_seconds(pids: Iterable[int], proc: Path = PROC) -> float:
-    """Return the user and system time that processes have used so far, all their threads included.
+def processor_seconds(pids: Iterable[int], proc: Path = PROC) -> tuple[float, float]:
+    """Return the user and system time that processes have used so far, and how long they waited for a core.
+
+    All their threads are included. Who waits has work to do while somebody else has the core.
 
     It is read from schedstat, in nanoseconds: the ticks in /proc/PID/stat are 10 ms long, and are the same
     time, cut in two by sampling.
     """
-    return (
-        sum(
-            int(task.joinpath("schedstat").read_text(encoding="ascii").split()[0])
-            for pid in pids
-            for task in (proc / str(pid) / "task").iterdir()
-        )
-        / 1e9
-    )
+    fields = [
+        task.joinpath("schedstat").read_text(encoding="ascii").split()
+        for pid in pids
+        for task in (proc / str(pid) / "task").iterdir()
+    ]
+    return sum(int(field[0]) for field in fields) / 1e9, sum(int(field[1]) for field in fields) / 1e9
 
 
 def peak_mib(pid: int, proc: Path = PROC) -> float:

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
 from load.bench.budgets import judge
 from load.bench.rows import Row, ratio
+
+# The part of the time that a worker may wait for its core on a machine that does nothing else.
+QUIET: Final = 0.05
 
 
 def write(path: Path, rows: Iterable[Row], machine: dict[str, Any]) -> None:
@@ -30,6 +33,13 @@ def show(console: Console, rows: Sequence[Row], left_out: dict[str, str]) -> Non
             met = "met" if verdict.met else "NOT MET"
             table.add_row(verdict.what, shown(verdict.most), shown(verdict.measured), met)
         console.print(table)
+    waited = max((row.waited for row in rows if row.error is None), default=0)
+    if waited > QUIET:
+        console.print(
+            f"The machine was not quiet: others had a worker's core for up to {waited:.0%} of the time "
+            "that was measured. Figures are dearer then, and ratios not to be trusted.",
+            style="yellow",
+        )
     for row in rows:
         if row.error is not None:
             console.print(
@@ -45,7 +55,7 @@ def shown(value: float) -> str:
 
 
 def _figures(rows: Sequence[Row]) -> Table:
-    columns = ("scenario", "target", "req/s", "µs/request", "ratio", "p50 ms", "p99 ms", "MiB")
+    columns = ("scenario", "target", "req/s", "µs/request", "ratio", "busy", "p50 ms", "p99 ms", "MiB")
     table = _table("processor time of the worker for one request; base: plain nginx, or the book", columns)
     before = ""
     for row in rows:
@@ -63,6 +73,7 @@ def _figures(rows: Sequence[Row]) -> Table:
             f"{row.rps:,.0f}",
             f"{row.cpu_us:,.1f}",
             "" if times is None else shown(times),
+            f"{row.busy:.2f}",
             f"{row.percentile(50):.2f}",
             f"{row.percentile(99):.2f}",
             f"{row.memory.peak_mib:.0f}",

@@ -16,12 +16,14 @@ class Round:
         rps: requests a second.
         cpu_us: processor time of the worker for one request, in microseconds.
         busy: which part of the time a core worked for it.
+        waited: which part of the time it had work, and somebody else had its core.
         percentiles: milliseconds, by the per cent of requests that took no longer.
     """
 
     rps: float
     cpu_us: float
     busy: float
+    waited: float
     percentiles: dict[int, float]
 
 
@@ -77,6 +79,11 @@ class Row:
         """Which part of the time a core worked for it."""
         return median(run.busy for run in self.rounds)
 
+    @property
+    def waited(self) -> float:
+        """Which part of the time it had work, and somebody else had its core."""
+        return median(run.waited for run in self.rounds)
+
     def percentile(self, per_cent: int) -> float:
         """Milliseconds in which so many per cent of the requests were answered."""
         return median(run.percentiles[per_cent] for run in self.rounds)
@@ -119,6 +126,7 @@ class Row:
             "pss_mib": round(self.memory.proportional_mib, 1),
             "own_mib": round(self.memory.own_mib, 1),
             "busy": round(self.busy, 3),
+            "waited": round(self.waited, 3),
             **fixed,
             "rounds": [
                 {"rps": round(run.rps, 1), "cpu_us_per_request": round(run.cpu_us, 3)} for run in self.rounds

@@ -34,9 +34,9 @@ def fake(tmp_path: Path) -> Path:
 
 
 def test_all_threads_of_all_processes_count(fake: Path) -> None:
-    assert proc.processor_seconds([7], fake) == pytest.approx(1.75)
-    assert proc.processor_seconds([7, 8], fake) == pytest.approx(1.750000001, abs=1e-12)
-    assert proc.processor_seconds([], fake) == 0
+    assert proc.processor_seconds([7], fake) == pytest.approx((1.75, 1554e-9))
+    assert proc.processor_seconds([7, 8], fake) == pytest.approx((1.750000001, 2331e-9), abs=1e-12)
+    assert proc.processor_seconds([], fake) == (0, 0)
 
 
 def test_memory(fake: Path) -> None:
@@ -47,10 +47,12 @@ def test_memory(fake: Path) -> None:
 
 def test_the_kernel_writes_what_is_read() -> None:
     pid = os.getpid()
-    before, begin = proc.processor_seconds([pid]), time.process_time()
+    (before, waited), begin = proc.processor_seconds([pid]), time.process_time()
     while time.process_time() - begin < 0.1:
         pass
     # The kernel brings the figure up to date at each tick, so some of it may be missing yet.
-    assert proc.processor_seconds([pid]) - before >= 0.05
+    used, waited_since = proc.processor_seconds([pid])
+    assert used - before >= 0.05
+    assert waited_since >= waited
     # It keeps the peak in a counter for each core, which lags behind by some pages.
     assert 1 < proc.unshared_mib(pid) <= proc.proportional_mib(pid) <= proc.peak_mib(pid) + 8

@@ -15,8 +15,10 @@ from load.bench.rows import Memory, Round, Row
 MACHINE: dict[str, Any] = {"processor": "a processor", "cores": 2, "date": "2026-11-24T00:00:00", "rounds": 3}
 
 
-def row(scenario: str, target: str, cost: float, own: float = 10, base: str = "nginx") -> Row:
-    measured = Round(1e6 / cost, cost, 1.0, {50: 0.5, 90: 0.9, 99: 1.5})
+def row(
+    scenario: str, target: str, cost: float, own: float = 10, base: str = "nginx", waited: float = 0.01
+) -> Row:
+    measured = Round(1e6 / cost, cost, 0.75, waited, {50: 0.5, 90: 0.9, 99: 1.5})
     return Row(scenario, target, base, (measured,), (), Memory(20, 15, own))
 
 
@@ -26,6 +28,7 @@ ROWS = [
     row("token", "haproxy", 50),
     Row("token", "envoy", error="no request was answered"),
     row("clients-100000", "bartizan", 40, own=30),
+    row("clients-100000", "bartizan-10", 36),
     row("issue-token", "bartizan", 1000, base="book"),
     row("issue-token", "book", 40_000, base="book"),
 ]
@@ -36,6 +39,7 @@ def test_budgets_are_judged_where_both_rows_have_figures() -> None:
     assert verdicts == {
         "token: time of plain nginx": (1.3, True),
         "token: time of HAProxy": (0.52, False),
+        "100,000 clients: time with 10 clients": (1.111, True),
         "100,000 clients: time of token": (1.538, False),
         "100,000 clients: MiB of the worker besides the shared store": (30, True),
         "RS512 token issued: time of the book": (0.025, True),
@@ -57,8 +61,8 @@ def test_the_tables() -> None:
         console.quiet = False
         report.show(console, [*ROWS, paced], {"haproxy": "haproxy is not installed"})
     lines = [" ".join(line.replace("│", " ").split()) for line in capture.get().splitlines()]
-    assert "token bartizan 38,462 26.0 1.30 0.50 1.50 20" in lines
-    assert "haproxy 20,000 50.0 2.50 0.50 1.50 20" in lines
+    assert "token bartizan 38,462 26.0 1.30 0.75 0.50 1.50 20" in lines
+    assert "haproxy 20,000 50.0 2.50 0.75 0.50 1.50 20" in lines
     assert "envoy no figure: see below" in lines
     assert "proxy nginx 1,001 1,000 0.25 4.50 4.50" in lines
     assert "token: time of HAProxy 0.50 0.52 NOT MET" in lines
@@ -67,6 +71,15 @@ def test_the_tables() -> None:
         "token, envoy: no figure: no request was answered",
         "haproxy is left out: haproxy is not installed",
     ]
+
+
+@pytest.mark.parametrize(("waited", "told"), [(0.05, False), (0.3, True)])
+def test_a_busy_machine_is_told(waited: float, told: bool) -> None:
+    console = Console(width=300, quiet=True)
+    with console.capture() as capture:
+        console.quiet = False
+        report.show(console, [*ROWS, row("proxy", "nginx", 20, waited=waited)], {})
+    assert ("others had a worker's core for up to 30% of the time" in capture.get()) == told
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ from load.bench.rows import Memory, Round, Row, find, ratio
 
 def row(scenario: str, target: str, *costs: float, base: str = "nginx", paced: tuple[Paced, ...] = ()) -> Row:
     rounds = tuple(
-        Round(rps=1e6 / cost, cpu_us=cost, busy=1.0, percentiles={50: cost, 90: cost * 2, 99: cost * 3})
+        Round(
+            rps=1e6 / cost,
+            cpu_us=cost,
+            busy=1.0,
+            waited=0.01,
+            percentiles={50: cost, 90: cost * 2, 99: cost * 3},
+        )
         for cost in costs
     )
     return Row(scenario, target, base, rounds, paced, Memory(10.04, 8.06, 4.0))
@@ -59,6 +65,7 @@ def test_the_row_of_the_report() -> None:
         "pss_mib": 8.1,
         "own_mib": 4,
         "busy": 1,
+        "waited": 0.01,
         "rounds": [
             {"rps": 33333.3, "cpu_us_per_request": 30},
             {"rps": 100_000, "cpu_us_per_request": 10},
