@@ -84,8 +84,8 @@ ANY_BYTES = st.binary(max_size=60)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 JUDGE = """
-local keys, token = ...
-local claims, err = require("bartizan.jose.jws").verify(token, keys, { ["at+jwt"] = true })
+local verifier, token = ...
+local claims, err = require("bartizan.jose.jws").verify(verifier, token)
 return claims ~= nil, err
 """
 
@@ -96,9 +96,10 @@ def judge(issuer: Issuer) -> Callable[[bytes], tuple[bool, str | None]]:
     lua = Lua(encoding="latin-1")
     parse = lua.require("bartizan.jose.keyset").parse
     keys = parse(json.dumps(issuer.jwks()).encode(), lua.table(list(ALGORITHMS)))
+    verifier = lua.require("bartizan.jose.jws").verifier(keys, lua.table({"at+jwt": True}))
 
     def judge(token: bytes) -> tuple[bool, str | None]:
-        accepted, reason = lua.execute(JUDGE, keys, token)
+        accepted, reason = lua.execute(JUDGE, verifier, token)
         return bool(accepted), reason
 
     return judge
