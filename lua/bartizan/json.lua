@@ -8,6 +8,7 @@
 --     local value, err = json.decode(text)                  -- within the bounds of json.TOKEN
 --     local value, err = json.decode(text, json.OWN_FILE)   -- for files the gateway itself wrote
 --     local value, err = json.decode(text, { depth = 20, count = 5000, exact = true })
+--     local value, err = json.read(bytes, length, json.TOKEN)  -- in memory, before a zero byte
 --
 -- How JSON's types arrive in Lua:
 --
@@ -124,12 +125,15 @@ local function read_name(object, pos, b)
     return name, pos, b
 end
 
--- The containers around the one that is being read, outermost first, and how many elements those that are arrays
--- have so far (false: an object).
+-- Room for as many members as most objects have: a table that grows is built anew each time.
+local MEMBERS = 8
+
+-- The containers around the one that is being read, outermost first, and how many elements each has
+-- so far (false: an object). At 0, what keeps the text alive.
 local containers, counts = {}, {}
 
--- Reads the value at `pos`, whose first byte is `b`. One loop, and no recursion: a turn for each
--- value, whatever it is in. LuaJIT makes good traces of that, and it bounds the stack by itself.
+-- Reads the value at `pos`, whose first byte is `b`, and what is in it: a turn of the one loop for
+-- each value, which LuaJIT makes one trace of, with a side trace for each kind of value.
 local function read_value(pos, b, limits)
     local max_depth, budget, exact = limits.depth, limits.count, limits.exact
     local depth = 0
@@ -146,14 +150,14 @@ local function read_value(pos, b, limits)
             if depth == max_depth then
                 return fail("nested too deep", pos)
             end
-            local closing = b + 2                   -- in ASCII
             local is_array = b == ARRAY_OPEN
+            local closing = is_array and ARRAY_CLOSE or OBJECT_CLOSE
             pos, b = skip_space(pos + 1)
             entered = b ~= closing
             if is_array then
                 value = setmetatable({}, Array)
             else
-                value = entered and new_table(0, 8) or {}
+                value = entered and new_table(0, MEMBERS) or {}
             end
             container[key] = value
             if entered then
@@ -231,7 +235,7 @@ function _M.decode(source, limits)
     if type(source) ~= "string" then
         error("json.decode: expected a string, got " .. type(source), 2)
     end
-    -- A pointer into a string does not keep it alive.
+    -- A pointer into a string is no reference to it.
     containers[0] = source
     local value, err = _M.read(cast(bytes_of, source), #source, limits or _M.TOKEN)
     containers[0] = false               -- it can be a body of megabytes

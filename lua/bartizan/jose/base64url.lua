@@ -42,47 +42,50 @@ function _M.is_letter(b)
     return FOURTH[b] >= 0
 end
 
---- How many bytes a text of a length can have at most, and so how much room it needs.
+--- How much room `decode_to` may need for a text of a length.
 local function room(length)
     return (length - length % 4) / 4 * 3 + 2
 end
 _M.room = room
 
---- Decodes text in memory.
+--- Decodes a piece of a text into memory: what differs from token to token in its middle alone is
+-- never made a string, for LuaJIT hashes a string by its ends and middle, and such ones pile up.
 -- @param out cdata: uint8_t *, with room(length) bytes
--- @param letters cdata: const uint8_t *
--- @param length number: of the text
+-- @param text string
+-- @param from number: where the piece begins, from 0 on
+-- @param length number: of the piece
 -- @return number: how many bytes were written
--- @return nil, string: why the text is refused
-local function decode_to(out, letters, length)
+-- @return nil, string: why the piece is refused
+local function decode_to(out, text, from, length)
     local left = band(length, 3)
     -- RFC 4648 section 4: a last group has 2 or 3 letters; one letter is not a whole byte.
     if left == 1 then
         return nil, "not a length of base64url"
     end
+    local letters = cast(bytes_of, text)
     local n, wrong = 0, 0
-    for i = 0, length - 4, 4 do
+    for i = from, from + length - 4, 4 do
         local group = bor(FIRST[letters[i]], SECOND[letters[i + 1]], THIRD[letters[i + 2]],
                           FOURTH[letters[i + 3]])
         wrong = bor(wrong, group)
-        out[n] = rshift(group, 16)
-        out[n + 1] = rshift(group, 8)
-        out[n + 2] = group
+        out[n] = band(rshift(group, 16), 0xFF)
+        out[n + 1] = band(rshift(group, 8), 0xFF)
+        out[n + 2] = band(group, 0xFF)
         n = n + 3
     end
     if left > 0 then
-        local at = length - left
-        local group = bor(FIRST[letters[at]], SECOND[letters[at + 1]],
-                          left == 3 and THIRD[letters[at + 2]] or 0)
+        -- From the string itself, which so lives for as long as the pointer into it is used.
+        local a, b, c = byte(text, from + length - left + 1, from + length)
+        local group = bor(FIRST[a], SECOND[b], left == 3 and THIRD[c] or 0)
         wrong = bor(wrong, group)
         -- RFC 4648 section 3.5: bits that belong to no byte must be zero.
         if wrong >= 0 and band(group, left == 3 and 0xFF or 0xFFFF) ~= 0 then
             return nil, "bits left over in base64url"
         end
-        out[n] = rshift(group, 16)
+        out[n] = band(rshift(group, 16), 0xFF)
         n = n + 1
         if left == 3 then
-            out[n] = rshift(group, 8)
+            out[n] = band(rshift(group, 8), 0xFF)
             n = n + 1
         end
     end
@@ -102,7 +105,7 @@ function _M.decode(text)
         error("base64url.decode: expected a string, got " .. type(text), 2)
     end
     local out = ffi_new("uint8_t[?]", room(#text))
-    local n, err = decode_to(out, cast(bytes_of, text), #text)
+    local n, err = decode_to(out, text, 0, #text)
     if not n then
         return nil, err
     end
