@@ -107,7 +107,9 @@ local function judge_value(value, data, length)
         if clean_bytes > MEMO_BYTES then
             clean, clean_bytes = {}, 0
         end
-        clean[value] = find(value, '["\\]') and QUOTED or PLAIN
+        -- Without a pattern, which would go through a token at 140 instructions a byte.
+        clean[value] = (find(value, '"', 1, true) or find(value, "\\", 1, true)) and QUOTED
+            or PLAIN
         clean_bytes = clean_bytes + length + 64
     end
     return nil

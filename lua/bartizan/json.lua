@@ -8,6 +8,7 @@
 --     local value, err = json.decode(text)                  -- within the bounds of json.TOKEN
 --     local value, err = json.decode(text, json.OWN_FILE)   -- for files the gateway itself wrote
 --     local value, err = json.decode(text, { depth = 20, count = 5000, exact = true })
+--     local value, err = json.read(bytes, length, json.TOKEN)  -- in memory, before a zero byte
 --
 -- How JSON's types arrive in Lua:
 --
@@ -27,14 +28,16 @@
 local numbers = require("bartizan.json.numbers")
 local strings = require("bartizan.json.strings")
 
-local byte = string.byte
+local ffi = require("ffi")
+local new_table = require("table.new")
+
+local cast = ffi.cast
 local error = error
 local format = string.format
 local getmetatable = getmetatable
 local read_number = numbers.read
 local read_string = strings.read
 local setmetatable = setmetatable
-local sub = string.sub
 local type = type
 
 local _M = {
@@ -56,10 +59,9 @@ local QUOTE, COMMA, COLON = 0x22, 0x2C, 0x3A
 local ARRAY_OPEN, ARRAY_CLOSE, OBJECT_OPEN, OBJECT_CLOSE = 0x5B, 0x5D, 0x7B, 0x7D
 local LOWER_F, LOWER_N, LOWER_T = 0x66, 0x6E, 0x74
 
--- The one decode under way. Reading never yields, so no second one can begin before it ends; this
--- keeps the functions below free of closures and short in arguments. Each of them returns its
--- value and the position after it, or nil and nil with `failure` and `failed_at` set.
-local text, max_depth, budget, exact, failure, failed_at
+-- The one read under way. Reading never yields, so no second one can begin before it ends.
+local bytes                             -- const uint8_t *, with a zero byte behind the text
+local failure, failed_at                -- set by what returns no position
 
 local function fail(reason, pos)
     failure, failed_at = reason, pos
@@ -68,110 +70,33 @@ end
 
 -- The next position that is no white space (RFC 8259 section 2), and the byte there.
 local function skip_space(pos)
-    local b = byte(text, pos)
+    local b = bytes[pos]
     while b == 0x20 or b == 0x0A or b == 0x0D or b == 0x09 do
         pos = pos + 1
-        b = byte(text, pos)
+        b = bytes[pos]
     end
     return pos, b
 end
 
-local read_value
-
--- `pos` is after the opening bracket.
-local function read_array(pos, depth)
-    local array, n = setmetatable({}, Array), 0
-    local b
-    pos, b = skip_space(pos)
-    if b == ARRAY_CLOSE then
-        return array, pos + 1
-    end
-    while true do
-        local value
-        value, pos = read_value(pos, b, depth)
-        if not pos then
-            return nil, nil
-        end
-        n = n + 1
-        array[n] = value
-        pos, b = skip_space(pos)
-        if b == COMMA then
-            pos, b = skip_space(pos + 1)
-        elseif b == ARRAY_CLOSE then
-            return array, pos + 1
-        else
-            return fail("expected , or ]", pos)
-        end
-    end
-end
-
--- `pos` is after the opening brace.
-local function read_object(pos, depth)
-    local object = {}
-    local b
-    pos, b = skip_space(pos)
-    if b == OBJECT_CLOSE then
-        return object, pos + 1
-    end
-    while true do
-        if b ~= QUOTE then
-            return fail("expected a name in quotes", pos)
-        end
-        local name_at = pos
-        local name, after, reason, where = read_string(text, pos + 1)
-        if not after then
-            return fail(reason, where)
-        end
-        -- RFC 8259 section 4: readers differ on which of two equal names counts.
-        if object[name] ~= nil then
-            return fail("duplicate name", name_at)
-        end
-        pos, b = skip_space(after)
-        if b ~= COLON then
-            return fail("expected :", pos)
-        end
-        pos, b = skip_space(pos + 1)
-        local value
-        value, pos = read_value(pos, b, depth)
-        if not pos then
-            return nil, nil
-        end
-        object[name] = value
-        pos, b = skip_space(pos)
-        if b == COMMA then
-            pos, b = skip_space(pos + 1)
-        elseif b == OBJECT_CLOSE then
-            return object, pos + 1
-        else
-            return fail("expected , or }", pos)
-        end
-    end
-end
-
--- `b` is the byte at `pos`, nil at the end; `depth` is that of what surrounds the value.
-function read_value(pos, b, depth)
-    budget = budget - 1
-    if budget < 0 then
-        return fail("too many values", pos)
-    elseif b == OBJECT_OPEN or b == ARRAY_OPEN then
-        if depth == max_depth then
-            return fail("nested too deep", pos)
-        elseif b == OBJECT_OPEN then
-            return read_object(pos + 1, depth + 1)
-        end
-        return read_array(pos + 1, depth + 1)
-    elseif b == LOWER_T and sub(text, pos, pos + 3) == "true" then
-        return true, pos + 4
-    elseif b == LOWER_F and sub(text, pos, pos + 4) == "false" then
-        return false, pos + 5
-    elseif b == LOWER_N and sub(text, pos, pos + 3) == "null" then
-        return null, pos + 4
-    end
+-- Reads a value that is neither array nor object; `b` is the byte at `pos`.
+local function read_scalar(pos, b, exact)
     local value, after, reason, where
     if b == QUOTE then
-        value, after, reason, where = read_string(text, pos + 1)
+        value, after, reason, where = read_string(bytes, pos + 1)
+    elseif b == LOWER_T and bytes[pos + 1] == 0x72 and bytes[pos + 2] == 0x75
+        and bytes[pos + 3] == 0x65
+    then
+        return true, pos + 4
+    elseif b == LOWER_F and bytes[pos + 1] == 0x61 and bytes[pos + 2] == 0x6C
+        and bytes[pos + 3] == 0x73 and bytes[pos + 4] == 0x65
+    then
+        return false, pos + 5
+    elseif b == LOWER_N and bytes[pos + 1] == 0x75 and bytes[pos + 2] == 0x6C
+        and bytes[pos + 3] == 0x6C
+    then
+        return null, pos + 4
     else
-        value, after, reason, where = read_number(text, pos, exact)
+        value, after, reason, where = read_number(bytes, pos, exact)
     end
     if not after then
         return fail(reason, where)
@@ -179,32 +104,145 @@ function read_value(pos, b, depth)
     return value, after
 end
 
---- Reads one JSON text.
--- @param source string: the whole text
--- @param limits table|nil: {depth, count, exact}, all three; json.TOKEN when nil
+-- Reads a member's name, which `b` at `pos` should begin. Returns it, the position of its value,
+-- and the byte there; or nil.
+local function read_name(object, pos, b)
+    if b ~= QUOTE then
+        return fail("expected a name in quotes", pos)
+    end
+    local name, after, reason, where = read_string(bytes, pos + 1)
+    if not after then
+        return fail(reason, where)
+    -- RFC 8259 section 4: readers differ on which of two equal names counts.
+    elseif object[name] ~= nil then
+        return fail("duplicate name", pos)
+    end
+    pos, b = skip_space(after)
+    if b ~= COLON then
+        return fail("expected :", pos)
+    end
+    pos, b = skip_space(pos + 1)
+    return name, pos, b
+end
+
+-- Room for as many members as most objects have: a table that grows is built anew each time.
+local MEMBERS = 8
+
+-- The containers around the one that is being read, outermost first, and how many elements each has
+-- so far (false: an object). At 0, what keeps the text alive.
+local containers, counts = {}, {}
+
+-- Reads the value at `pos`, whose first byte is `b`, and what is in it: a turn of the one loop for
+-- each value, which LuaJIT makes one trace of, with a side trace for each kind of value.
+local function read_value(pos, b, limits)
+    local max_depth, budget, exact = limits.depth, limits.count, limits.exact
+    local depth = 0
+    -- Where the value at hand goes: container[key]; count is false in an object.
+    local container, count, key = {}, 1, 1
+    local root = container
+    while true do
+        budget = budget - 1
+        if budget < 0 then
+            return fail("too many values", pos)
+        end
+        local value, entered
+        if b == OBJECT_OPEN or b == ARRAY_OPEN then
+            if depth == max_depth then
+                return fail("nested too deep", pos)
+            end
+            local is_array = b == ARRAY_OPEN
+            local closing = is_array and ARRAY_CLOSE or OBJECT_CLOSE
+            pos, b = skip_space(pos + 1)
+            entered = b ~= closing
+            if is_array then
+                value = setmetatable({}, Array)
+            else
+                value = entered and new_table(0, MEMBERS) or {}
+            end
+            container[key] = value
+            if entered then
+                depth = depth + 1
+                containers[depth], counts[depth] = container, count
+                container, count = value, is_array and 0
+            else
+                pos = pos + 1
+            end
+        else
+            value, pos = read_scalar(pos, b, exact)
+            if not pos then
+                return nil, nil
+            end
+            container[key] = value
+        end
+        if not entered then
+            pos, b = skip_space(pos)
+            while depth > 0 and b == (count and ARRAY_CLOSE or OBJECT_CLOSE) do
+                container, count = containers[depth], counts[depth]
+                containers[depth] = false
+                depth = depth - 1
+                pos, b = skip_space(pos + 1)
+            end
+            if depth == 0 then
+                return root[1], pos
+            elseif b ~= COMMA then
+                return fail(count and "expected , or ]" or "expected , or }", pos)
+            end
+            pos, b = skip_space(pos + 1)
+        end
+        if count then
+            count = count + 1
+            key = count
+        else
+            key, pos, b = read_name(container, pos, b)
+            if not pos then
+                return nil, nil
+            end
+        end
+    end
+end
+
+--- Reads one JSON text in memory.
+-- @param source cdata: const uint8_t *, with a zero byte behind the text
+-- @param length number: of the text, without that byte
+-- @param limits table: {depth, count, exact}, all three
 -- @return the value (see the head of this file; false is a value: compare with nil)
 -- @return nil, string: why the text is refused, and at which byte; never a part of the text itself
+function _M.read(source, length, limits)
+    bytes = source
+    local start, first = skip_space(0)
+    local value, after = read_value(start, first, limits)
+    if after == length then
+        return value
+    elseif after then
+        failure, failed_at = "something after the value", after
+    end
+    for depth = 1, limits.depth do
+        containers[depth] = false       -- nothing is kept alive
+    end
+    if failed_at >= length then
+        return nil, "the text ends too early"
+    end
+    return nil, format("%s at byte %d", failure, failed_at + 1)
+end
+
+local bytes_of = ffi.typeof("const uint8_t *")
+
+--- Reads one JSON text.
+-- @param source string: the whole text
+-- @param limits table|nil: json.TOKEN when nil
+-- @return as `read` does
 function _M.decode(source, limits)
     if type(source) ~= "string" then
         error("json.decode: expected a string, got " .. type(source), 2)
     end
-    limits = limits or _M.TOKEN
-    text, max_depth, budget, exact = source, limits.depth, limits.count, limits.exact
-    local start, first = skip_space(1)
-    local value, after = read_value(start, first, 0)
-    if after then
-        local pos, b = skip_space(after)
-        if b then
-            value, after = fail("something after the value", pos)
-        end
+    -- A pointer into a string is no reference to it.
+    containers[0] = source
+    local value, err = _M.read(cast(bytes_of, source), #source, limits or _M.TOKEN)
+    containers[0] = false               -- it can be a body of megabytes
+    if value == nil then
+        return nil, err
     end
-    text = ""                           -- it can be a body of megabytes: not kept alive
-    if after then
-        return value
-    elseif failed_at > #source then
-        return nil, "the text ends too early"
-    end
-    return nil, format("%s at byte %d", failure, failed_at)
+    return value
 end
 
 --- Whether a decoded value is an array.

@@ -4,8 +4,8 @@
 --     issuer:start()                             in each worker, as often as you like
 --     issuer.keys                                from kid to key; nil as long as there are none
 --     issuer:verify(token)                       the token's facts, or why it is refused
---     issuer.verified                            an LRU cache, for what `verify` returned; it is
---                                                emptied when other keys are installed
+--     issuer.verified                            remembers what `verify` returned; it is emptied
+--                                                when other keys are installed
 --     issuer:retry_after()                       seconds until the next fetch, while keys is nil
 --     issuer:status()                            {issuer, keys = count, generation, age = seconds,
 --                                                due = seconds, failures = in a row, error = text}
@@ -18,11 +18,10 @@ local disk = require("bartizan.keysets.disk")
 local jwk = require("bartizan.jose.jwk")
 local jws = require("bartizan.jose.jws")
 local keyset = require("bartizan.jose.keyset")
-local lrucache = require("resty.lrucache")
 local refresh = require("bartizan.keysets.refresh")
+local remembered = require("bartizan.keysets.remembered")
 local shared_state = require("bartizan.keysets.state")
 
-local assert = assert
 local ceil = math.ceil
 local error = error
 local ipairs = ipairs
@@ -46,11 +45,6 @@ local _M = {}
 local Issuer = {}
 Issuer.__index = Issuer
 
--- How many tokens each worker remembers. One takes some 3 KB with its claims, 20 KB at worst. Lua
--- tables grow by doubling, and a full one is built anew whenever a key takes another's place: with
--- 4,096 that is at every new token (200 us), with three quarters of it at every thousandth.
-local REMEMBERED = 3072
-
 local SECOND = 1000000
 local RETRY_AFTER_MAX = 30
 
@@ -62,7 +56,8 @@ function Issuer:install(keys, generation)
         count = count + 1
     end
     self.keys, self.count, self.generation, self.current = keys, count, generation, true
-    self.verified:flush_all()
+    self.verifier = jws.verifier(keys, self.types)
+    self.verified:forget()
 end
 
 --- Takes over the set that another worker, or the time before a reload, has published.
@@ -120,13 +115,13 @@ end
 -- @return table: its facts, as claims.read returns them; times, audience and scopes are not checked
 -- @return nil, string: why it is refused
 function Issuer:verify(token)
-    local payload, err, unknown_kid = verify_token(token, self.keys, self.types)
+    local payload, err, unknown_kid = verify_token(self.verifier, token)
     if unknown_kid then
         -- The set with this kid may be published, and not seen here yet.
         local generation = self.generation
         self:pick_up()
         if self.generation ~= generation then
-            payload, err, unknown_kid = verify_token(token, self.keys, self.types)
+            payload, err, unknown_kid = verify_token(self.verifier, token)
         end
         if unknown_kid then
             self.state:ask(now())
@@ -203,7 +198,7 @@ function _M.new(settings, shared)
         count = 0,
         generation = 0,
         current = false,        -- whether keys are those of the shared generation
-        verified = assert(lrucache.new(REMEMBERED)),
+        verified = remembered.new(),
         started = false,
     }, Issuer)
     restore(issuer)

@@ -3,19 +3,23 @@
 -- Lua 5.1 has no utf8 library. Callers walk their text byte by byte anyway and come here only for
 -- bytes from 0x80 on.
 
-local byte = string.byte
+local ffi = require("ffi")
+
+local cast = ffi.cast
 local char = string.char
 
 local _M = {}
 
---- Steps over one sequence of two to four bytes.
+local bytes_of = ffi.typeof("const uint8_t *")
+
+--- Steps over one sequence of two to four bytes in memory.
 -- RFC 3629 section 4: no overlong forms, no surrogates (U+D800 to U+DFFF), nothing above U+10FFFF.
--- @param text string
--- @param pos number: where the sequence begins
+-- @param bytes cdata: const uint8_t *; behind the text there is a zero byte, where a step ends
+-- @param pos number: where the sequence begins, from 0 on
 -- @param first number: the byte there, 0x80 or more
 -- @return number: the position after the sequence
 -- @return nil: the bytes are not UTF-8
-function _M.skip(text, pos, first)
+local function step(bytes, pos, first)
     local low, high = 0x80, 0xBF
     local tail
     if first >= 0xC2 and first <= 0xDF then
@@ -38,13 +42,20 @@ function _M.skip(text, pos, first)
         return nil
     end
     for i = 1, tail do
-        local b = byte(text, pos + i)
-        if not b or b < low or b > high then
+        local b = bytes[pos + i]
+        if b < low or b > high then
             return nil
         end
         low, high = 0x80, 0xBF
     end
     return pos + tail + 1
+end
+_M.step = step
+
+--- The same in a string, whose positions begin with 1.
+function _M.skip(text, pos, first)
+    local after = step(cast(bytes_of, text), pos - 1, first)
+    return after and after + 1
 end
 
 --- Writes one character.

@@ -12,7 +12,7 @@ local keyset = require("bartizan.jose.keyset")
 local _M = {}
 
 local function judge(token, run)
-    local payload, err = jws.verify(token, run.keys, run.typ)
+    local payload, err = jws.verify(run.verifier, token)
     if not payload then
         return err
     end
@@ -38,11 +38,11 @@ end
 --- The outcome of each token of a run.
 function _M.run(text)
     local run = assert(json.decode(text, json.OWN_FILE))
-    run.keys = assert(keyset.parse(run.jwks, run.algorithms))
-    run.typ = {}
+    local types = {}
     for _, typ in ipairs(run.types) do
-        run.typ[jws.normal_type(typ)] = true
+        types[jws.normal_type(typ)] = true
     end
+    run.verifier = jws.verifier(assert(keyset.parse(run.jwks, run.algorithms)), types)
     local lines = {}
     for i, case in ipairs(run.tokens) do
         local reason = judge(case.token, run)

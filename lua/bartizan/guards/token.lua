@@ -100,7 +100,9 @@ local function verify(guard, authorization)
     elseif type(authorization) == "table" then
         return nil, { status = 400, code = "bad_request", reason = "two Authorization headers",
                       headers = guard.malformed }
-    elseif lower(sub(authorization, 1, #BEARER)) ~= "bearer " then
+    end
+    local scheme = sub(authorization, 1, #BEARER)
+    if scheme ~= BEARER and lower(scheme) ~= "bearer " then
         -- RFC 9110 section 11.1: the scheme has no case, and ends at a space or with the value.
         if lower(authorization) == "bearer" then
             return nil, invalid(guard, "no token behind Bearer")

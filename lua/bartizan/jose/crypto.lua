@@ -127,16 +127,17 @@ local working = ffi_gc(lib.EVP_MD_CTX_new(), lib.EVP_MD_CTX_free)
 -- @param verifier cdata: of `verifier`
 -- @param message string: its first `length` bytes were signed
 -- @param length number
--- @param signature string: as OpenSSL takes it (ECDSA: DER)
+-- @param signature string|cdata: as OpenSSL takes it (ECDSA: DER)
+-- @param signature_length number
 -- @return boolean: whether the signature is the key's
 -- Raises where OpenSSL has no memory.
-function _M.verify(verifier, message, length, signature)
+function _M.verify(verifier, message, length, signature, signature_length)
     if lib.EVP_MD_CTX_copy_ex(working, verifier) ~= 1 then
         failed()
         error("OpenSSL could not copy a context")
     end
     -- 0 is a wrong signature, a negative number one that is none at all: both are not the key's.
-    if lib.EVP_DigestVerify(working, signature, #signature, message, length) == 1 then
+    if lib.EVP_DigestVerify(working, signature, signature_length, message, length) == 1 then
         return true
     end
     failed()

@@ -1,11 +1,12 @@
 --- JSON numbers (RFC 8259 section 6): a Lua number, boxed where a double is not what was written.
 
-local byte = string.byte
+local ffi = require("ffi")
+
+local ffi_string = ffi.string
 local find = string.find
 local getmetatable = getmetatable
 local huge = math.huge
 local setmetatable = setmetatable
-local sub = string.sub
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -27,11 +28,11 @@ local UPPER_E, LOWER_E = 0x45, 0x65
 local NOT_ZERO = "^[-0.]*[1-9]"
 
 -- The position after the digits that begin at `pos`, and the byte there.
-local function skip_digits(text, pos)
-    local b = byte(text, pos)
-    while b and b >= ZERO and b <= NINE do
+local function skip_digits(bytes, pos)
+    local b = bytes[pos]
+    while b >= ZERO and b <= NINE do
         pos = pos + 1
-        b = byte(text, pos)
+        b = bytes[pos]
     end
     return pos, b
 end
@@ -45,25 +46,30 @@ local function saturate(written)
 end
 
 --- Reads the number that begins at a position.
--- @param text string
--- @param start number: the position of its first character
+-- @param bytes cdata: const uint8_t *; behind the text there is a zero byte
+-- @param start number: the position of its first character, from 0 on
 -- @param exact boolean: box every number whose text tostring() would not give back
 -- @return value, number: the number or boxed number, and the position after it
 -- @return nil, nil, string, number: what is wrong, and where
-function _M.read(text, start, exact)
-    local first = byte(text, start) == MINUS and start + 1 or start
-    local pos, b = skip_digits(text, first)
+function _M.read(bytes, start, exact)
+    local first = bytes[start] == MINUS and start + 1 or start
+    local pos, b, value = first, bytes[first], 0
+    while b >= ZERO and b <= NINE do
+        value = value * 10 + (b - ZERO)
+        pos = pos + 1
+        b = bytes[pos]
+    end
     local digits = pos - first
     if digits == 0 then
         return nil, nil, "unexpected character", start
-    elseif digits > 1 and byte(text, first) == ZERO then
+    elseif digits > 1 and bytes[first] == ZERO then
         return nil, nil, "number with a leading zero", start
     end
     local integer = true
     if b == DOT then
         integer = false
         local fraction = pos + 1
-        pos, b = skip_digits(text, fraction)
+        pos, b = skip_digits(bytes, fraction)
         if pos == fraction then
             return nil, nil, "no digit after the decimal point", pos
         end
@@ -71,25 +77,25 @@ function _M.read(text, start, exact)
     if b == LOWER_E or b == UPPER_E then
         integer = false
         local exponent = pos + 1
-        local sign = byte(text, exponent)
+        local sign = bytes[exponent]
         if sign == PLUS or sign == MINUS then
             exponent = exponent + 1
         end
-        pos = skip_digits(text, exponent)
+        pos = skip_digits(bytes, exponent)
         if pos == exponent then
             return nil, nil, "no digit in the exponent", pos
         end
     end
-    if pos - start > MAX_LENGTH then
+    if integer and digits <= SAFE_DIGITS then
+        return first == start and value or -value, pos
+    elseif pos - start > MAX_LENGTH then
         return nil, nil, "number too long", start
     end
 
-    local written = sub(text, start, pos - 1)
-    local value = tonumber(written) or saturate(written)
+    local written = ffi_string(bytes + start, pos - start)
+    value = tonumber(written) or saturate(written)
     local faithful
-    if integer and digits <= SAFE_DIGITS then
-        faithful = true
-    elseif exact then
+    if exact then
         faithful = tostring(value) == written
     elseif integer then
         faithful = value > -INTEGER_BOUND and value < INTEGER_BOUND

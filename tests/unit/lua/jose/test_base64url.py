@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,10 +17,15 @@ from tests.support.lua import Lua
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
+@cache
+def _lua() -> Lua:
+    return Lua(encoding="latin-1")
+
+
 @pytest.fixture(scope="module")
 def decode() -> Callable[[bytes], bytes | None]:
     """Decode, and check that a refusal gives a reason."""
-    module = Lua(encoding="latin-1").require("bartizan.jose.base64url")
+    module = _lua().require("bartizan.jose.base64url")
 
     def decode(text: bytes) -> bytes | None:
         result: Any = module.decode(text)
@@ -66,3 +72,30 @@ def test_no_byte_outside_the_alphabet_is_taken(
 def test_sizes_around_the_scratch_buffer(decode: Callable[[bytes], bytes | None], size: int) -> None:
     data = bytes(i * 7 % 256 for i in range(size))
     assert decode(b64url(data).encode()) == data
+
+
+@given(
+    before=st.binary(max_size=5),
+    data=st.binary(max_size=40),
+    after=st.binary(max_size=5),
+)
+def test_a_piece_in_the_middle_of_a_text(before: bytes, data: bytes, after: bytes) -> None:
+    """Nothing before or behind the piece is read, and no byte behind the room is written."""
+    lua = _lua()
+    decoded, canary = lua.execute(
+        """
+        local ffi = require("ffi")
+        local base64url = require("bartizan.jose.base64url")
+        local text, from, length = ...
+        local room = base64url.room(length)
+        local out = ffi.new("uint8_t[?]", room + 1)
+        out[room] = 0xA5
+        local n = assert(base64url.decode_to(out, text, from, length))
+        return ffi.string(out, n), out[room]
+        """,
+        before + b64url(data).encode() + after,
+        len(before),
+        len(b64url(data)),
+    )
+    assert decoded.encode("latin-1") == data
+    assert canary == 0xA5

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.lua import Lua
 
@@ -73,3 +76,20 @@ def test_the_client_is_client_id_then_azp_then_sub(lua: Lua) -> None:
 def test_times(lua: Lua, times: dict[str, float], now: int, skew: int, refusal: str | None) -> None:
     facts = read(lua, **times)
     assert lua.require("bartizan.jose.claims").refusal(facts, now, skew) == refusal
+
+
+SCOPES = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")
+
+
+@given(scope=st.text('ab "\\~\x7f\u00e9', max_size=12))
+def test_a_scope_is_read_as_the_grammar_has_it(lua: Lua, scope: str) -> None:
+    """RFC 6749 section 3.3: scope-tokens with one space between any two."""
+    read = lua.require("bartizan.jose.claims").read
+    facts = read(lua.table({**GOOD, "scope": scope}), GOOD["iss"])
+    if scope and not SCOPES.fullmatch(scope):
+        assert facts == (None, "scope is no list of scopes in a string")
+    else:
+        assert set(facts.scopes) == set(scope.split())
+        assert facts.scope == scope
+    is_scope = lua.require("bartizan.jose.claims").is_scope(scope)
+    assert is_scope == bool(SCOPES.fullmatch(scope) and " " not in scope)

@@ -84,8 +84,8 @@ ANY_BYTES = st.binary(max_size=60)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 JUDGE = """
-local keys, token = ...
-local claims, err = require("bartizan.jose.jws").verify(token, keys, { ["at+jwt"] = true })
+local verifier, token = ...
+local claims, err = require("bartizan.jose.jws").verify(verifier, token)
 return claims ~= nil, err
 """
 
@@ -96,9 +96,10 @@ def judge(issuer: Issuer) -> Callable[[bytes], tuple[bool, str | None]]:
     lua = Lua(encoding="latin-1")
     parse = lua.require("bartizan.jose.keyset").parse
     keys = parse(json.dumps(issuer.jwks()).encode(), lua.table(list(ALGORITHMS)))
+    verifier = lua.require("bartizan.jose.jws").verifier(keys, lua.table({"at+jwt": True}))
 
     def judge(token: bytes) -> tuple[bool, str | None]:
-        accepted, reason = lua.execute(JUDGE, keys, token)
+        accepted, reason = lua.execute(JUDGE, verifier, token)
         return bool(accepted), reason
 
     return judge
@@ -132,3 +133,40 @@ def test_no_bytes_make_it_fail(
         accepted, reason = judge(token)
         assert not accepted
         assert reason
+
+
+def test_a_header_that_is_known_spares_no_check(
+    judge: Callable[[bytes], tuple[bool, str | None]], issuer: Issuer
+) -> None:
+    """The header of a token that verified is not judged again; all that comes behind it is."""
+    good = issuer.token("RS512")
+    header, payload, signature = good.split(".")
+    other = issuer.token("ES256").split(".")
+    for _ in range(3):
+        assert judge(good.encode()) == (True, None)
+        assert judge(f"{header}.{other[1]}.{signature}".encode()) == (False, "signature does not verify")
+        assert judge(f"{header}.{payload}.{other[2]}".encode()) == (False, "signature does not verify")
+        # It begins like the known one, or is a part of it.
+        assert judge(f"{header}A.{payload}.{signature}".encode())[0] is False
+        assert judge(f"{header[:-4]}.{payload}.{signature}".encode())[0] is False
+
+
+def test_only_a_signature_makes_a_header_known(issuer: Issuer) -> None:
+    """Headers that anybody can make up fill no memory, and those of the issuer only so much."""
+    lua = Lua()
+    jws = lua.require("bartizan.jose.jws")
+    keys = lua.require("bartizan.jose.keyset").parse(json.dumps(issuer.jwks()), lua.table(list(ALGORITHMS)))
+    verifier = jws.verifier(keys, lua.table({"at+jwt": True}))
+    now = int(time.time())
+    for number in range(100):
+        case = {"alg": "EdDSA", "header": {"number": number}, "signature": "other message"}
+        assert jws.verify(verifier, issuer.forge(case, now)) == (None, "signature does not verify")
+    assert verifier.known_count == 0
+    for number in range(100):
+        token = issuer.forge({"alg": "EdDSA", "header": {"number": number}}, now)
+        assert lua.execute("return type((...))", jws.verify(verifier, token)) == "table"
+        assert verifier.known_count <= 64
+    long = issuer.forge({"alg": "EdDSA", "header": {"long": "x" * 1000}}, now)
+    known = verifier.known_count
+    assert lua.execute("return type((...))", jws.verify(verifier, long)) == "table"
+    assert verifier.known_count == known
