@@ -22,7 +22,6 @@ local assign = line.assign
 local begin = line.begin
 local error = error
 local find = string.find
-local floor = math.floor
 local format = string.format
 local id_of = requests.id
 local ipairs = ipairs
@@ -55,16 +54,6 @@ end
 local function lengthen_traces()
     jit.opt.start("maxrecord=20000", "maxirconst=8000", "maxside=1000", "maxtrace=4000",
                   "maxmcode=8192", "loopunroll=40", "instunroll=20", "callunroll=20")
-end
-
--- A cycle of the collector costs as much whether it finds much or little, and a request leaves some
--- 300 bytes behind. LuaJIT's own measure would have it run every few thousand requests, which was a
--- twentieth of all that a request costs.
-local GARBAGE = 8192            -- KiB
-
-local function collect_seldom()
-    collectgarbage()
-    collectgarbage("setpause", 100 + floor(100 * GARBAGE / collectgarbage("count")))
 end
 
 -- Whether a guard counts by a header.
@@ -119,7 +108,6 @@ end
 
 --- init_worker_by_lua.
 function _M.start_worker()
-    collect_seldom()
     random.seed()
     log.start()
     worker.start()
