@@ -38,6 +38,16 @@ EXCUSES: Final = (
         "the class is one of the words in edge.json, chosen by the edge; nothing that a client sent is in it",
     ),
     Excuse(
+        "add_header_redefinition",
+        "add_header X-Content-Type-Options $bartizan_answer$bartizan_lines_",
+        "the one value has the lines of all the others in it: lua/bartizan/edge.lua, variables.conf.j2",
+    ),
+    Excuse(
+        "worker_rlimit_nofile_vs_connections",
+        "worker_rlimit_nofile",
+        "the two connections of a request, client's and upstream's, need three files: its body is the third",
+    ),
+    Excuse(
         "try_files_is_evil_too",
         "try_files /.well-known/acme-challenge/$bartizan_target =404;",
         "certbot's folder is asked for a few files every two months, so a cache of open files gains nothing",
