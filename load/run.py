@@ -8,10 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Never
+from typing import Final
 
+from load.command import number, stop
 from load.target import Target
 from tests.support.stack import DEMO, READER, Stack
 
@@ -23,7 +23,7 @@ MAX_SECONDS: Final = 1800  # the tokens that all share are good for an hour
 def main() -> int:
     """Run and return the exit code: 0 if every status was as expected and no log tells of an error."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     _say("Starting token service, example service and gateway")
     try:
@@ -75,23 +75,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m load.run", description="Load a gateway that is started for it, and report."
     )
-    parser.add_argument("--seconds", type=_number(10, MAX_SECONDS), default=30, help="how long (default: 30)")
-    parser.add_argument("--users", type=_number(5, 200), default=20, help="how many clients (default: 20)")
+    parser.add_argument("--seconds", type=number(10, MAX_SECONDS), default=30, help="how long (default: 30)")
+    parser.add_argument("--users", type=number(5, 200), default=20, help="how many clients (default: 20)")
     return parser.parse_args()
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _stop(signum: int, _frame: object) -> Never:
-    # Unwinds, so that everything started is stopped on the way.
-    raise SystemExit(128 + signum)
 
 
 def _say(sentence: str) -> None:

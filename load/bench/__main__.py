@@ -5,9 +5,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Never
+from typing import Final
 
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from load.bench.progress import Progress
 from load.bench.rows import Row
 from load.bench.run import Bench, Plan
 from load.bench.scenarios import SCENARIOS, select
+from load.command import number, stop
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 def main(words: list[str] | None = None) -> int:
     """Run and return the exit code: 0 if every row has figures."""
     arguments = _arguments(words)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     for command in ("nginx", "openssl", "wrk"):
         if shutil.which(command) is None:
             _say(f"{command} is not installed: run make setup")
@@ -73,14 +73,14 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     )
     names = ", ".join(scenario.name for scenario in SCENARIOS)
     parser.add_argument("--only", type=_scenarios, default=SCENARIOS, help=f"some of: {names}")
-    parser.add_argument("--rounds", type=_number(1, 20), default=3, help="how often each is driven")
-    parser.add_argument("--seconds", type=_number(1, 60), default=4, help="for how long each time")
+    parser.add_argument("--rounds", type=number(1, 20), default=3, help="how often each is driven")
+    parser.add_argument("--seconds", type=number(1, 60), default=4, help="for how long each time")
     parser.add_argument(
-        "--paced-rounds", type=_number(0, 20), default=fixed_rate.ROUNDS, help="how often at a fixed rate"
+        "--paced-rounds", type=number(0, 20), default=fixed_rate.ROUNDS, help="how often at a fixed rate"
     )
     parser.add_argument(
         "--tokens",
-        type=_number(2, 1_000_000),
+        type=number(2, 1_000_000),
         default=tokens.COUNT,
         help="how many different tokens there are",
     )
@@ -93,20 +93,6 @@ def _scenarios(text: str) -> object:
         return select(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _stop(signum: int, _frame: object) -> Never:
-    # Unwinds, so that everything started is stopped on the way.
-    raise SystemExit(128 + signum)
 
 
 def _say(sentence: str) -> None:

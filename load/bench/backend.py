@@ -59,11 +59,7 @@ class Backend:
         self._process = Process(
             ["nginx", "-p", folder, "-e", "stderr", "-c", configuration], folder / "backend.log"
         )
-        try:
-            self._process.wait_for_port(self.port)
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_for_port(self.port)
 
     @property
     def url(self) -> str:

@@ -59,7 +59,18 @@ class Process:
         self.pid = self._process.pid
 
     def wait_for_port(self, port: int) -> None:
-        """Wait until something listens on a port of 127.0.0.1."""
+        """Wait until something listens on a port of 127.0.0.1; where nothing comes of it, stop.
+
+        Raises:
+            NotStartedError: nothing listens there in time.
+        """
+        try:
+            self._await_port(port)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await_port(self, port: int) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

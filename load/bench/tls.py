@@ -1,9 +1,9 @@
 """TLS between the load and every proxy: one certificate for all of them, and a client that offers one suite.
 
-A proxy's library chooses by its own taste from what a client offers: OpenSSL takes the client's first suite,
-BoringSSL the cheapest for its processor. So what the client offers decides that all do the same work: TLS 1.3
-with the suite and the group that every implementation must or should have (RFC 8446, section 9.1), which is
-what browsers offer first, too. wrk has no options for that; its OpenSSL reads a configuration file.
+A proxy's library chooses by its own taste from what a client offers. So what the client offers decides that
+all do the same work: TLS 1.3 with the suite and the group that every implementation must or should have
+(RFC 8446, section 9.1), which is what browsers offer first, too. wrk has no options for that; its
+OpenSSL reads a configuration file.
 """
 
 import os

@@ -27,8 +27,8 @@ AUDIENCE: Final = "data"
 SCOPE: Final = "users:read"
 KID: Final = "bench-rs512"
 
-# A worker of the gateway remembers 3,072 tokens and Envoy 100. Taken in turn, each of these is forgotten
-# eight times over before its turn comes again, so a proxy always sees tokens that it does not know.
+# A worker of the gateway remembers 4,096 tokens at most and Envoy 100. Taken in turn, each of these is
+# forgotten six times over before its turn comes again, so a proxy always sees tokens that it does not know.
 COUNT: Final = 24_576
 
 LIFETIME: Final = 30 * 24 * 3600

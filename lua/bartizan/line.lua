@@ -96,7 +96,7 @@ local function eight_digits(at, number)
     two_digits(at + 6, number - 100 * c)
 end
 
---- Puts a whole number from 1 to 10^15, in decimal.
+--- Puts a whole number from 1 to 10^14, in decimal.
 function _M.digits(number)
     local high = floor(number / 100000000)
     eight_digits(0, high)

@@ -45,11 +45,7 @@ class Envoy(Target):
         self._process = Process(
             [COMMAND, "--config-path", configuration, *options], site.folder / "envoy.log"
         )
-        try:
-            self._process.wait_for_port(self._port)
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_for_port(self._port)
 
     @property
     def url(self) -> str:

@@ -91,11 +91,7 @@ class Haproxy(Target):
             site.folder / "haproxy.log",
             output=site.folder / "access.log",
         )
-        try:
-            self._process.wait_for_port(self._port)
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_for_port(self._port)
 
     @property
     def url(self) -> str:

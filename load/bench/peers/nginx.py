@@ -96,11 +96,7 @@ class Nginx(Target):
         self._process = Process(
             ["nginx", "-p", site.folder, "-e", "stderr", "-c", configuration], site.folder / "nginx.log"
         )
-        try:
-            self._process.wait_for_port(self._port)
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_for_port(self._port)
 
     @property
     def url(self) -> str:

@@ -34,11 +34,7 @@ class TokenService(Target):
         self._port = free_port()
         command = [sys.executable, *arguments, "--port", str(self._port)]
         self._process = Process(command, folder / "service.log", cwd=ROOT)
-        try:
-            self._process.wait_for_port(self._port)
-        except BaseException:
-            self._process.stop()
-            raise
+        self._process.wait_for_port(self._port)
 
     @property
     def url(self) -> str:
