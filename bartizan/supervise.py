@@ -6,8 +6,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,8 +56,24 @@ def run(
     Raises:
         BartizanError: it could not be started; nothing of it is left running.
     """
-    # Signals are taken one at a time by `_next_signal`, so nothing interrupts a step half-way.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    with _signals_in_turn():
+        return _run(policy_path, layout, say, complain, wait, hint)
+
+
+@contextmanager
+def _signals_in_turn() -> Iterator[None]:
+    """Have signals taken one at a time by `_next_signal`, so that nothing interrupts a step half-way."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    try:
+        yield
+    finally:
+        # One that came after the last was taken has nothing left to end.
+        while signal.sigtimedwait(_WATCHED, 0):
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(policy_path: Path, layout: Layout, say: Say, complain: Say, wait: float, hint: str) -> int:
     policy = load_policy(policy_path)
     prepare_folders(layout)
     with run_lock(layout):

@@ -87,7 +87,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signum)
         try:
-            self.process.wait(90)  # a machine may stand still for half a minute
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"{self._module} did not stop: {self.events[-5:]}") from None

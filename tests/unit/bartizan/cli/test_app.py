@@ -1,5 +1,6 @@
 """The commands, as far as they need no nginx of their own."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -71,6 +72,13 @@ def test_a_bad_policy_is_told_and_nothing_is_done(
     assert f"{policy}:3: routes[0].path: 'a' does not begin with /; write /a\n" in err
     assert err.endswith(f"bartizan: {policy}: 4 mistakes\n")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_run_that_ends_leaves_signals_as_they_were(command: Command, tmp_path: Path) -> None:
+    """Programs that the caller starts later would inherit what it blocked, and could not be stopped."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert command("run", tmp_path / "none.yaml", "--state", tmp_path / "state")[0] == 1
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_one_mistake_is_one(command: Command, tmp_path: Path) -> None:
