@@ -5,7 +5,7 @@ max_line_length = 100
 local core = {
     "headers.lua", "jose", "json", "json.lua", "limits/bucket.lua", "limits/keys.lua",
     "limits/region.lua", "limits/slots.lua", "limits/sweep.lua", "ranges.lua", "redact.lua",
-    "random.lua", "router.lua", "target.lua", "text.lua", "utf8.lua", "via.lua",
+    "random.lua", "router.lua", "target.lua", "text.lua", "utf8.lua", "via.lua", "waf",
 }
 for _, name in ipairs(core) do
     files["lua/bartizan/" .. name] = { std = "luajit" }
