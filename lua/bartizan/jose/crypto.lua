@@ -1,6 +1,7 @@
 --- Signatures by OpenSSL: the one thin file over libcrypto's EVP calls.
 --
--- It loads public keys, and verifies. There is no secret in it, and no algorithm of its own.
+-- It loads public keys, and verifies; and it hashes. There is no secret in it, and no algorithm of
+-- its own.
 
 local ffi = require("ffi")
 
@@ -9,6 +10,7 @@ local cast = ffi.cast
 local error = error
 local ffi_gc = ffi.gc
 local ffi_new = ffi.new
+local ffi_string = ffi.string
 local pcall = pcall
 local tonumber = tonumber
 
@@ -38,6 +40,8 @@ int EVP_DigestVerifyInit(struct evp_md_ctx_st *context, struct evp_pkey_ctx_st *
                          struct evp_pkey_st *key);
 int EVP_DigestVerify(struct evp_md_ctx_st *context, const unsigned char *signature,
                      size_t signature_length, const unsigned char *message, size_t length);
+int EVP_Digest(const void *data, size_t length, unsigned char *hash, unsigned int *hash_length,
+               const struct evp_md_st *digest, struct engine_st *engine);
 ]])
 
 local OPENSSL_3 = 0x30000000
@@ -142,6 +146,27 @@ function _M.verify(verifier, message, length, signature, signature_length)
     end
     failed()
     return false
+end
+
+local hash_bytes = ffi_new("unsigned char[64]") -- EVP_MAX_MD_SIZE
+local hash_length = ffi_new("unsigned int[1]")
+
+--- Makes a hash function.
+-- @param digest string: OpenSSL's name, as SHA1; one that it does not know raises an error
+-- @return function: from a string to its hash, in bytes; raises where OpenSSL refuses the digest
+function _M.hash(digest)
+    local md = lib.EVP_get_digestbyname(digest)
+    if md == nil then
+        failed()
+        error("OpenSSL has no digest " .. digest, 2)
+    end
+    return function(text)
+        if lib.EVP_Digest(text, #text, hash_bytes, hash_length, md, nil) ~= 1 then
+            failed()
+            error("OpenSSL cannot hash with " .. digest)
+        end
+        return ffi_string(hash_bytes, hash_length[0])
+    end
 end
 
 local random_bytes = ffi_new("unsigned char[4]")
