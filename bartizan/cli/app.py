@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from bartizan.certificates import ensure_development_certificate
-from bartizan.cli.console import complain, refuse, say, show, warn
+from bartizan.cli.console import complain, progress_of, refuse, say, show, warn
 from bartizan.cli.options import (
     DEFAULT_POLICY,
     DEFAULT_STATE,
@@ -22,10 +22,12 @@ from bartizan.cli.options import (
     StateOption,
     chosen_policy,
 )
+from bartizan.cli.rules import rules
 from bartizan.errors import BartizanError
 from bartizan.explain import explain as explain_request
 from bartizan.generations import new_generation, prune, rendering_lock
-from bartizan.policy import load_policy
+from bartizan.layout import Layout
+from bartizan.policy import Policy, load_policy, resolve
 from bartizan.policy.document import read_document
 from bartizan.policy.load import read_policy
 from bartizan.policy.schema import policy_schema
@@ -33,6 +35,7 @@ from bartizan.ports import busy
 from bartizan.prepare import find_layout, find_state, prepare_certificate, prepare_folders
 from bartizan.reload import reload as reload_gateway
 from bartizan.reload import running_master
+from bartizan.render.plans import compile_plans
 from bartizan.supervise import run as run_gateway
 
 app = typer.Typer(
@@ -44,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First steps: bartizan check, bartizan run, then curl --cacert var/tls/ca.pem https://localhost:8443/healthz",
 )
+app.add_typer(rules)
 
 
 def main() -> None:
@@ -76,10 +80,17 @@ def _root(
     """
 
 
+def _compile_rules(policy: Policy, layout: Layout) -> None:
+    """Compile what was not compiled before, so that it is there when the policy is rendered."""
+    with progress_of("compiling the rules") as progress:
+        compile_plans(policy, layout, resolve(policy), progress)
+
+
 @app.command(epilog="Examples: bartizan check  |  bartizan check /etc/bartizan/gateway.yaml --ports-free")
 def check(
     policy: PolicyArgument = None,
     file: PolicyOption = None,
+    state: StateOption = DEFAULT_STATE,
     nginx: NginxOption = None,
     ports_free: Annotated[
         bool,
@@ -95,12 +106,15 @@ def check(
     """Judge a policy: its own sense and safety, then what nginx says to it.
 
     Every mistake is told with its file, line and key, and what would be right. Nothing that runs is touched.
+    Rules that had to be compiled for it are kept in the state folder.
     """
     path = chosen_policy(policy, file)
     judged, doubts = read_policy(path)
     with tempfile.TemporaryDirectory(prefix="bartizan-check-") as folder:
-        layout = find_layout(Path(folder), nginx, work=Path(folder, "work"))
+        rules = find_state(state).state / "rules"
+        layout = find_layout(Path(folder), nginx, work=Path(folder, "work"), rules=rules)
         prepare_folders(layout)
+        _compile_rules(judged, layout)
         prepare_certificate(judged, layout)
         new_generation(judged, layout)
     problems = list(busy(judged, also=also or ())) if ports_free else []
@@ -124,6 +138,7 @@ def render(
     layout = find_layout(state, nginx)
     prepare_folders(layout)
     prepare_certificate(judged, layout)
+    _compile_rules(judged, layout)
     with rendering_lock(layout):
         folder = new_generation(judged, layout)
         prune(layout)
@@ -152,7 +167,10 @@ def run(
     SIGUSR1 reopens the logs after a rotation.
     """
     path = chosen_policy(policy, file)
-    raise typer.Exit(run_gateway(path, find_layout(state, nginx), say, complain, wait=wait, hint=hint))
+    layout = find_layout(state, nginx)
+    # Here Ctrl-C still ends it at once.
+    _compile_rules(load_policy(path), layout)
+    raise typer.Exit(run_gateway(path, layout, say, complain, wait=wait, hint=hint))
 
 
 @app.command(
@@ -172,6 +190,7 @@ def reload(
     path = chosen_policy(policy, file)
     judged, doubts = read_policy(path)
     layout = find_layout(state, nginx)
+    _compile_rules(judged, layout)
     generation = reload_gateway(judged, layout, running_master(layout))
     warn(path, doubts)
     say(f"reloaded: generation {generation} serves")

@@ -162,14 +162,12 @@ class RuleSet:
     Attributes:
         entries: rules and markers, in the order in which they run within each phase.
         set_aside: rules of the Core Rule Set that need what Bartizan deliberately does not do, each with why.
-        settings: other directives (the name in its manual's spelling, its arguments), which are not about rules.
         signatures: SecComponentSignature, in order.
         files: every file that was read, data files too.
     """
 
     entries: tuple[Rule | Marker, ...]
     set_aside: tuple[Problem, ...] = ()
-    settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
     signatures: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
 

@@ -91,12 +91,14 @@ def _not_lost(text: str, lines: list[str], place: Place) -> None:
     """A comment that ends with a backslash goes on: what it takes in must look like a comment."""
     following = lines[place.line - 1].strip() if place.line <= len(lines) else ""
     if text.lstrip().startswith("#") and following and not following.startswith("#"):
-        message = "the comment before ends with a backslash, so that this line belongs to it; take the backslash out"
+        message = "the comment before ends with a backslash, so this line belongs to it; take it out"
         raise RulesError([Problem(place, message)])
 
 
 class _Lexer(MSCLexer):  # type: ignore[misc]  # msc-pyparser has no types
     """Takes every name: the tables in names.py judge them, and say what would be right."""
+
+    operator_seen: bool = False
 
     def parse_config_directive(self, t: Any) -> str:
         self.st_action_quote = 0
@@ -117,16 +119,20 @@ class _Lexer(MSCLexer):  # type: ignore[misc]  # msc-pyparser has no types
             self.st_action_quote = 0
         return "T_SECRULE_OPERATOR_ARGUMENT"
 
-    def parse_config_secrule_action(self, t: Any) -> str:
+    def parse_config_secrule_action(self, t: Any) -> str:  # noqa: ARG002 (it takes every name)
         return "T_SECRULE_ACTION"
 
 
 class _Parser(MSCParser):  # type: ignore[misc]
     """msc-pyparser's grammar for one statement at a time.
 
-    Its own constructor writes tables beside whatever is imported, and its own end-of-file handling takes half a rule
-    for none.
+    Its own constructor writes tables beside whatever is imported, and at the end of a file it takes half a
+    rule for none.
     """
+
+    secrule: dict[str, Any]
+    secaction: dict[str, Any]
+    configlines: list[dict[str, Any]]
 
     def __init__(self) -> None:
         self.lexer = _Lexer()
