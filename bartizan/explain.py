@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bartizan.policy import Frequency, Guard, Model, Policy, ResolvedRoute, resolve
+from bartizan.policy import Exclusion, Frequency, Guard, Model, Policy, ResolvedRoute, Thresholds, resolve
 from bartizan.policy.checks import RESERVED
+from bartizan.policy.formats import Format
 from bartizan.policy.problems import Key
 from bartizan.policy.values import write_duration, write_size
 from bartizan.routing import NotCanonicalError, canonical_path, covers, match
@@ -111,6 +112,10 @@ def _rows(policy: Policy, route: ResolvedRoute) -> Iterator[Row]:
         part = f"{position}. {guard.name}" if guard.mode != "off" else f"-  {guard.name}"
         field = "auth" if guard.name == "token" else guard.name
         yield from _settings(part, guard.settings, guard.source, _place(here, field, guard.source), guard)
+        if guard.name == "waf":
+            if policy.rules.source is None:
+                yield Row("rules", "source", "those of Debian's package modsecurity-crs", "built-in", None)
+            yield from _settings("rules", policy.rules, "rules", ("rules",))
     if route.auth is None:
         yield Row("-  token", "auth", "none", "route", (*here, "auth"))
     if route.cors is not None:
@@ -137,7 +142,14 @@ def _settings(
         written = key is not None and name in settings.model_fields_set
         if value is None or (value == () and not written):
             continue
-        yield Row(part, name, _written(value), source if written else "built-in", key if written else None)
+        words = _in_its_format(value, settings, name) or _written(value)
+        yield Row(part, name, words, source if written else "built-in", key if written else None)
+
+
+def _in_its_format(value: Any, settings: Model, name: str) -> str | None:
+    metadata = type(settings).model_fields[name].metadata
+    found = next((item for item in metadata if isinstance(item, Format)), None)
+    return str(found.write(value)) if isinstance(value, int | float) and found else None
 
 
 def _written(value: Any) -> str:
@@ -148,6 +160,11 @@ def _written(value: Any) -> str:
             return write_duration(value)
         case tuple():
             return ", ".join(_written(item) for item in value)
+        case Thresholds():
+            return f"inbound {value.inbound}, outbound {value.outbound}"
+        case Exclusion():
+            which = f"rule {value.rule}" if value.rule is not None else f"tag {value.tag}"
+            return which if value.parameter is None else f"{which} at {value.parameter}"
         case Frequency() | Path() | str() | int():
             return str(value)
         case _:

@@ -116,6 +116,7 @@ class Layout(State):
         openresty: the folder of the configuration template and its snippets.
         nginx: the nginx to run.
         worker_user: whom workers run as; None where nginx is not started by root, and so stays what it is.
+        rules: where rules lie that were installed, and all that were compiled.
     """
 
     work: Path
@@ -123,6 +124,7 @@ class Layout(State):
     openresty: Path
     nginx: Nginx
     worker_user: str | None
+    rules: Path
 
     @property
     def fetch_socket(self) -> Path:

@@ -39,13 +39,16 @@ def find_state(named: Path) -> State:
     return State(folder)
 
 
-def find_layout(state: Path, nginx: Path | None, work: Path | None = None) -> Layout:
+def find_layout(
+    state: Path, nginx: Path | None, work: Path | None = None, rules: Path | None = None
+) -> Layout:
     """Decide where everything lies.
 
     Args:
         state: the state folder, as the operator named it.
         nginx: the nginx binary that the operator named, or None to look for one.
         work: the workers' folder, where nothing will be served; None for the one that goes with the state.
+        rules: the folder of the rules; None for the one in the state folder.
 
     Raises:
         BartizanError: nginx is missing or unfit, or the folder can't be used.
@@ -60,6 +63,7 @@ def find_layout(state: Path, nginx: Path | None, work: Path | None = None) -> La
         openresty=assets.openresty,
         nginx=found,
         worker_user=_worker_user(),
+        rules=rules or folder / "rules",
     )
     if len(os.fsencode(layout.fetch_socket)) > _LONGEST_SOCKET:
         raise BartizanError(

@@ -1,8 +1,11 @@
 """What the operator sees."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -10,6 +13,7 @@ from bartizan.errors import BartizanError, told
 from bartizan.explain import Answer
 from bartizan.policy.document import Document
 from bartizan.policy.problems import PolicyError, Problem
+from bartizan.rules.problems import RulesError
 
 
 def say(text: str) -> None:
@@ -28,8 +32,38 @@ def refuse(error: BartizanError | OSError) -> None:
         count = len(error.problems)
         print(error, file=sys.stderr)  # noqa: T201
         complain(f"{error.path}: {count} {'mistake' if count == 1 else 'mistakes'}")
+    elif isinstance(error, RulesError):
+        count = len(error.problems)
+        print(error, file=sys.stderr)  # noqa: T201
+        complain(f"the rules: {count} {'mistake' if count == 1 else 'mistakes'}")
     else:
         complain(told(error))
+
+
+@contextmanager
+def progress_of(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield what is told how much is done of how much, and of what; nothing is shown before it is told.
+
+    Where nobody watches (a log, a pipe) one line says that it has begun.
+    """
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = None
+
+    def tell(done: int, total: int, part: str) -> None:
+        nonlocal task
+        if task is None:
+            task = bar.add_task(what, total=total)
+            if bar.console.is_terminal:
+                bar.start()
+            else:
+                say(f"{what}; the next time they are there already")
+        bar.update(task, completed=done, total=total, description=f"{what}: {part}")
+
+    try:
+        yield tell
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def warn(path: object, problems: tuple[Problem, ...]) -> None:

@@ -7,6 +7,7 @@ from bartizan.policy.load import load_policy
 from bartizan.policy.models import Defaults, Policy, Route
 from bartizan.policy.problems import PolicyError, Problem
 from bartizan.policy.resolved import Guard, ResolvedRoute, resolve
+from bartizan.policy.rules import Exclusion, Rules, Thresholds, Waf
 from bartizan.policy.services import Issuer, Upstream
 from bartizan.policy.values import Frequency
 
@@ -16,6 +17,7 @@ __all__ = [
     "Concurrency",
     "Cors",
     "Defaults",
+    "Exclusion",
     "Frequency",
     "Guard",
     "Issuer",
@@ -30,8 +32,11 @@ __all__ = [
     "Rate",
     "ResolvedRoute",
     "Route",
+    "Rules",
+    "Thresholds",
     "Tls",
     "Upstream",
+    "Waf",
     "load_policy",
     "resolve",
 ]

@@ -66,6 +66,11 @@ def doubtful(policy: Policy) -> Iterator[Finding]:
                 ("routes", route.index),
                 "its rate is only observed: requests over the limit are let through",
             )
+    inspected = any(guard.name == "waf" for route in resolve(policy) for guard in route.plan)
+    if policy.rules.model_fields_set and not inspected:
+        yield Finding(
+            ("rules",), "no route has waf, so they are not used; write waf: {} in defaults or a route"
+        )
 
 
 def _is_loopback(host: str) -> bool:

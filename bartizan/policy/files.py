@@ -36,6 +36,18 @@ def unusable_files(policy: Policy) -> Iterator[Finding]:
             f"{policy.acme} is not a folder; make it, or leave acme out to use the state folder's own",
         )
     yield from _address_lists(policy)
+    yield from _rules(policy)
+
+
+def _rules(policy: Policy) -> Iterator[Finding]:
+    """What the files say is judged where the rules are compiled."""
+    rules = policy.rules
+    for field, folder in (("source", rules.source), ("plugins", rules.plugins)):
+        if isinstance(folder, Path) and not folder.is_dir():
+            yield Finding(("rules", field), f"{folder} is not a folder")
+    for field, files in (("before", rules.before), ("after", rules.after)):
+        for index, path in enumerate(files):
+            yield from _judged(("rules", field, index), Path.read_bytes, path)
 
 
 def _address_lists(policy: Policy) -> Iterator[Finding]:

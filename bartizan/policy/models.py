@@ -10,6 +10,7 @@ from bartizan.policy.base import Method, Model
 from bartizan.policy.formats import Format
 from bartizan.policy.guards import AddressLists, Concurrencies, CrossOrigin, Decision, Rate, Rates
 from bartizan.policy.listeners import Listen, Tls
+from bartizan.policy.rules import RuleEngine, Rules
 from bartizan.policy.services import Issuer, Upstream
 from bartizan.policy.values import File, Host, Name, Proxy, RoutePath, Size
 
@@ -33,6 +34,8 @@ class Defaults(Model):
     """Which addresses may come."""
     cors: CrossOrigin = Field(default=None, examples=[{"origins": ["https://app.example.com"]}])
     """Which pages of other origins may call the route."""
+    waf: RuleEngine = Field(default=None, examples=[{"mode": "observe"}])
+    """Whether the rule engine inspects requests, and how."""
 
 
 class Route(Defaults):
@@ -99,6 +102,8 @@ class Policy(Model):
     """Who signs tokens, each under a name that routes use."""
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     """The services behind the gateway, each under a name that routes use."""
+    rules: Rules = Rules()
+    """Which rules the rule engine runs, on the routes that have `waf`."""
     defaults: Defaults = Defaults()
     """What every route has that doesn't say otherwise."""
     routes: tuple[Route, ...]

@@ -9,11 +9,14 @@ from typing import Final, Literal
 from bartizan.policy.base import Mode
 from bartizan.policy.guards import Addresses, Auth, Concurrency, Cors, Rate
 from bartizan.policy.models import Defaults, Policy, Route
+from bartizan.policy.rules import Waf
 
 Source = Literal["route", "defaults", "built-in"]
-GuardName = Literal["addresses", "rate", "concurrency", "token"]
+GuardName = Literal["addresses", "rate", "concurrency", "token", "waf"]
+Settings = Addresses | Rate | Concurrency | Auth | Waf
 
-# Cheap checks stand before dear ones; what counts by client needs the client that the token names.
+# Cheap checks stand before dear ones; what counts by client needs the client that the token names. The rules
+# come last, for they read the body: only of requests that nobody else refuses.
 ORDER: Final[tuple[tuple[GuardName, bool], ...]] = (
     ("addresses", False),
     ("rate", False),
@@ -21,6 +24,7 @@ ORDER: Final[tuple[tuple[GuardName, bool], ...]] = (
     ("token", False),
     ("rate", True),
     ("concurrency", True),
+    ("waf", False),
 )
 
 
@@ -35,7 +39,7 @@ class Guard:
     """
 
     name: GuardName
-    settings: Addresses | Rate | Concurrency | Auth
+    settings: Settings
     source: Source
 
     @property
@@ -152,6 +156,9 @@ def _guards(route: Route, holder: Callable[[str], tuple[Defaults, Source]]) -> I
     found["concurrency"] = [Guard("concurrency", limit, source) for limit in shared.concurrency or ()]
     if route.auth is not None:
         found["token"].append(Guard("token", route.auth, "route"))
+    shared, source = holder("waf")
+    if shared.waf is not None:
+        found["waf"].append(Guard("waf", shared.waf, source))
     for name, by_client in ORDER:
         for guard in found[name]:
             if (getattr(guard.settings, "by", None) == "client") == by_client:

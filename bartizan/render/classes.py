@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bartizan.policy import Concurrency, Rate, ResolvedRoute
+from bartizan.policy import Concurrency, Rate, ResolvedRoute, Waf
 
 # How many requests an address may have under way on all routes that do not say.
 CONNECTIONS_OF_AN_ADDRESS: Final = 1000
@@ -21,6 +21,7 @@ class RouteClass:
         cors: whether the gateway speaks for the upstream to pages of other origins.
         waits: whether a guard may make a request wait, which it can do in nginx's access phase only.
         counted: whether nginx must count how many requests an address has under way, since no guard does.
+        window: how many bytes of a body a guard reads, in the access phase, too; 0: none reads it.
     """
 
     upstream: str
@@ -28,6 +29,7 @@ class RouteClass:
     cors: bool
     waits: bool
     counted: bool
+    window: int
 
 
 def class_of(route: ResolvedRoute) -> RouteClass:
@@ -38,6 +40,7 @@ def class_of(route: ResolvedRoute) -> RouteClass:
         cors=route.cors is not None,
         waits=waits(route),
         counted=not counts_addresses(route),
+        window=window(route),
     )
 
 
@@ -51,6 +54,11 @@ def waits(route: ResolvedRoute) -> bool:
         )
         for guard in route.plan
     )
+
+
+def window(route: ResolvedRoute) -> int:
+    """Return how many bytes of a body a guard of a route reads. One that observes reads them, too."""
+    return max((guard.settings.window for guard in route.plan if isinstance(guard.settings, Waf)), default=0)
 
 
 def counts_addresses(route: ResolvedRoute) -> bool:
@@ -77,6 +85,7 @@ def front_of(routes: Sequence[ResolvedRoute]) -> str | None:
 
     They need no other location than the one that all begin with, which spares nginx two steps. Routes whose
     guards may wait do so in a phase of their location, and those that speak to other origins add to answers.
+    Where a guard reads bodies, a request without one needs no other location either.
     """
     names = classify(routes)
     counts = Counter(found for found in map(class_of, routes) if not (found.waits or found.cors))

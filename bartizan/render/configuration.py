@@ -75,6 +75,7 @@ def _context(
                 "body": found.body,
                 "cors": found.cors,
                 "waits": found.waits,
+                "window": found.window,
                 "counted": found.counted,
                 "front": f"c{number}" == front,
                 "upstream": upstreams[found.upstream],

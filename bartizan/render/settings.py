@@ -8,10 +8,23 @@ from typing import Any, Final
 from cryptography import x509
 
 from bartizan.layout import Layout
-from bartizan.policy import Addresses, Auth, Concurrency, Cors, Guard, Issuer, Policy, Rate, ResolvedRoute
+from bartizan.policy import (
+    Addresses,
+    Concurrency,
+    Cors,
+    Guard,
+    Issuer,
+    Policy,
+    Rate,
+    ResolvedRoute,
+    Waf,
+)
+from bartizan.policy.resolved import Settings
 from bartizan.ranges import RangesError, compile_ranges
-from bartizan.render.classes import RouteClass, class_of, waits
+from bartizan.render.classes import RouteClass, class_of, waits, window
+from bartizan.render.plans import compile_plans, rule_settings
 from bartizan.render.writing import RenderError
+from bartizan.rules.settings import RuleSettings
 
 # settings.lua has the same number: an edge never reads what another release wrote.
 FORMAT: Final = 1
@@ -29,8 +42,9 @@ def settings(
 
     Raises:
         RenderError: an address list or the certificate can't be read.
+        BartizanError: the rules can't be used.
     """
-    plans = _Plans(generation_dir)
+    plans = _Plans(generation_dir, compile_plans(policy, layout, routes))
     listed = [_route(route, policy, plans, classes[class_of(route)]) for route in routes]
     http = policy.listen.http
     document = {
@@ -58,9 +72,10 @@ def settings(
 class _Plans:
     """The plans of all routes; routes with equal guards share one, and equal lists share their files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: dict[RuleSettings, Path]) -> None:
         self.documents: list[list[dict[str, Any]]] = []
         self._folder = folder
+        self._rules = rules
         self._numbers: dict[tuple[Guard, ...], int] = {}
         self._ranges: dict[tuple[tuple[str, ...], tuple[Path, ...]], str] = {}
 
@@ -76,7 +91,7 @@ class _Plans:
             )
         return self._numbers[key]
 
-    def _settings(self, found: Addresses | Rate | Concurrency | Auth) -> dict[str, Any]:
+    def _settings(self, found: Settings) -> dict[str, Any]:
         if isinstance(found, Addresses):
             return {
                 "allow": self._compiled(found.allow, found.allow_files),
@@ -96,6 +111,12 @@ class _Plans:
                 "by": found.by,
                 "wait": found.wait,
                 "wait_time": found.wait_time,
+            }
+        if isinstance(found, Waf):
+            return {
+                "plan": str(self._rules[rule_settings(found)]),
+                "window": found.window,
+                "incomplete": found.incomplete,
             }
         return {"issuer": found.issuer, "audience": found.audience, "scopes": list(found.scopes)}
 
@@ -122,6 +143,7 @@ def _route(route: ResolvedRoute, policy: Policy, plans: _Plans, name: str) -> di
         "methods": list(route.methods),
         "class": name,
         "waits": waits(route),
+        "reads_body": window(route) > 0,
         "upstream": route.upstream,
         "scheme": policy.upstreams[route.upstream].scheme,
         "plan": plans.number(route.plan),

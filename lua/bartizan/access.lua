@@ -62,8 +62,8 @@ function _M.plan(plan, shared)
 end
 
 local function decide(step, request, verdict)
-    audit.decision(request, step.observing and "observed" or "refused", step.name, step.mode,
-                   verdict, verdict.reason)
+    audit.decision(request, verdict.failed and "failed" or step.observing and "observed"
+                   or "refused", step.name, step.mode, verdict, verdict.reason)
     return not step.observing and verdict or nil
 end
 

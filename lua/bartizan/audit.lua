@@ -3,6 +3,7 @@
 -- decision is one of
 --     refused    a guard, the edge or nginx itself refused the request
 --     observed   a guard in observe mode would have refused it
+--     noted      rules matched, too little to refuse it
 --     failed     something of ours or behind us did not work: a guard, an upstream
 --     aborted    the client's request ended before it could be answered
 
@@ -55,8 +56,9 @@ function _M.decision(request, decision, guard, mode, verdict, reason)
         code = verdict.code,
         status = verdict.status,
         reason = reason or "",
+        inspection = guard == "waf" and request.inspection or nil,
     }
-    if mode == "enforce" then
+    if mode == "enforce" and decision ~= "noted" then
         request.verdict = verdict.code
     end
     metrics.verdict(guard, mode, decision, verdict.code, request.route)
@@ -81,6 +83,7 @@ local function line(event, request)
         ',"host":', quote(printable(request.host or "", TEXT_BOUND)),
         ',"path":', quote(printable(request.shown_path or "", PATH_BOUND)),
         ',"query":', quote(printable(request.shown_query or "", PATH_BOUND)),
+        event.inspection and ',"waf":' .. event.inspection or "",
         "}",
     })
 end

@@ -160,9 +160,17 @@ local function pass(request)
     return route.fronts and request.as_it_came and "" or route.class_http1
 end
 
+-- Whether the guards of a route must be asked in the access phase: where one may make the request
+-- wait, or reads the body that it has. Over HTTP/2 a body may come without saying so. Where answers
+-- get CORS headers there is one location for all requests.
+local function needs_access_phase(request, route)
+    return route.waits or route.reads_body and (request.content_length ~= nil
+        or request.transfer_encoding ~= nil or request.http2 or route.cors ~= nil)
+end
+
 --- set_by_lua in a public server: the class of the request, which names its location.
--- A route whose guards never make a request wait is walked through here: the access phase would
--- cost a coroutine more.
+-- A request that no guard makes wait is walked through its guards here: the access phase would cost
+-- a coroutine more.
 -- @param listener string: https or http
 function _M.route(listener)
     if is_internal() then
@@ -170,7 +178,7 @@ function _M.route(listener)
     end
     local request, class = intake.read(listener)
     local route = request.route
-    if not route or request.answer or route.waits then
+    if not route or request.answer or needs_access_phase(request, route) then
         if class == "acme" then
             announce(request)
         end
@@ -192,6 +200,8 @@ function _M.access()
     if verdict then
         return reply.refuse(request, verdict)
     end
+    -- This location names the target, whatever it is.
+    request.as_it_came = false
     forward.run(request)
 end
 

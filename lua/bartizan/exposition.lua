@@ -109,8 +109,22 @@ local function write_durations(read)
     flush(out)
 end
 
+-- The samples of one key of the store, where it is one of those with a family below.
+local function read_inspections(key, bodies, matches)
+    local complete, why = key:match("^waf_body|([^|]*)|([^|]*)$")
+    if complete then
+        bodies[#bodies + 1] = { format('{body="%s",why="%s"}', complete, why),
+                                metrics.get(key) or 0 }
+        return
+    end
+    local rule = key:match("^waf_match|(%d+)$")
+    if rule then
+        matches[#matches + 1] = { format('{rule="%s"}', rule), metrics.get(key) or 0 }
+    end
+end
+
 local function write_named()
-    local verdicts, events = {}, {}
+    local verdicts, events, bodies, matches = {}, {}, {}, {}
     local keys = metrics.keys()
     sort(keys)
     for _, key in ipairs(keys) do
@@ -129,6 +143,8 @@ local function write_named()
             local event = key:match("^event|(.+)$")
             if event then
                 events[#events + 1] = { format('{event="%s"}', event), metrics.get(key) or 0 }
+            else
+                read_inspections(key, bodies, matches)
             end
         end
     end
@@ -137,6 +153,10 @@ local function write_named()
            "Decisions by guard, mode, decision, code and route.", verdicts)
     family(out, "bartizan_events_total", "counter",
            "What should not happen often: full stores, counts that were lost.", events)
+    family(out, "bartizan_waf_requests_total", "counter",
+           "Requests that the rule engine inspected, by how much of their body.", bodies)
+    family(out, "bartizan_waf_matches_total", "counter",
+           "Matches of rules, whatever became of the request.", matches)
     flush(out)
 end
 

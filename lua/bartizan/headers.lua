@@ -90,8 +90,10 @@ local HTTP1_ONLY = {
 local REQUEST_FIELDS = {
     ["authorization"] = "authorization",
     ["connection"] = "connection",
+    ["content-length"] = "content_length",
     ["host"] = "host_field",
     ["traceparent"] = "traceparent",
+    ["transfer-encoding"] = "transfer_encoding",
     ["upgrade"] = "upgrade",
     ["user-agent"] = "user_agent",
 }

@@ -119,6 +119,12 @@ function _M.event(name)
     named[key] = (named[key] or 0) + 1
 end
 
+--- Counts under a key of its own.
+-- @param key string: of our own making, and one of few: what exposition.lua reads
+function _M.count(key)
+    named[key] = (named[key] or 0) + 1
+end
+
 local function add(key, count)
     local total, err, evicted = dict:incr(key, count, 0)
     if not total then

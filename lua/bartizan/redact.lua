@@ -76,6 +76,7 @@ local function judge(name)
     return false
 end
 
+--- Whether a name says that what stands under it is a secret.
 local function is_secret(name)
     local known = memo[name]
     if known == nil then
@@ -89,6 +90,8 @@ local function is_secret(name)
     end
     return known
 end
+
+_M.is_secret = is_secret
 
 --- Masks what looks like a signed token (JWS: base64url of a JSON object, and two parts more),
 --- wherever it stands.

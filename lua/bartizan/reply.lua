@@ -38,6 +38,7 @@ local TITLES = {
     [408] = "Request Timeout",
     [413] = "Content Too Large",
     [414] = "URI Too Long",
+    [415] = "Unsupported Media Type",
     [429] = "Too Many Requests",
     [431] = "Request Header Fields Too Large",
     [500] = "Internal Server Error",
@@ -51,6 +52,7 @@ local TITLES = {
 -- What may be said beyond the title: what the client can do about it, nothing of the rule.
 local DETAILS = {
     bad_request = "The request is not well-formed HTTP.",
+    body_not_inspected = "The request body is longer than this resource takes, or of another kind.",
     body_too_large = "The request body is larger than this resource takes.",
     header_too_large = "The request header is too large.",
     insufficient_scope = "The access token lacks a scope that this resource needs.",
@@ -65,6 +67,7 @@ local DETAILS = {
     upstream_timeout = "The service took too long to answer.",
     upstream_unavailable = "The service can't be reached right now.",
     uri_too_long = "The request target is too long.",
+    waf_refused = "The request is not accepted here.",
 }
 
 -- By how many seconds a client should come back where the verdict does not say.

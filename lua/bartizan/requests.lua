@@ -51,8 +51,10 @@ local function reset(request)
     -- others in other places at each request, LuaJIT would have to look again and again.
     request.authorization = nil
     request.connection = nil
+    request.content_length = nil
     request.host_field = nil
     request.traceparent = nil
+    request.transfer_encoding = nil
     request.upgrade = nil
     request.user_agent = nil
     request.drop = nil              -- names of header fields not to forward
@@ -79,6 +81,7 @@ local function reset(request)
     request.held_client = nil
     request.place_address = nil
     request.place_client = nil
+    request.inspection = nil        -- of guards/waf.lua: its part of the audit event, as JSON
     request.events = nil            -- audit.lua
     request.verdict = nil           -- the code by which the request was refused
     request.shown_path = nil

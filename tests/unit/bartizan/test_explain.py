@@ -23,6 +23,13 @@ routes:
     upstream: data
     auth: {issuer: t, audience: d}
     rate: {limit: 5/s, by: client}
+  - path: /forum
+    methods: [POST]
+    upstream: data
+    auth: none
+    waf:
+      thresholds: {inbound: 10}
+      exclusions: [{rule: 942100, parameter: args:text, reason: people write about SQL}, {tag: attack-rce}]
   - {path: /exact, methods: [POST], upstream: data, auth: none, cors: {origins: [https://a.example]}}
   - prefix: /only
     methods: [GET]
@@ -73,3 +80,22 @@ CASES: Any = YAML(typ="safe", pure=True).load(Path(__file__).parents[2] / "cases
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['method']} {case['url']}")
 def test_a_request_that_no_route_takes(tmp_path: Path, case: dict[str, str]) -> None:
     assert answer(tmp_path, case["method"], case["url"]) == Answer(case["says"])
+
+
+def test_the_rule_engine_and_its_rules(tmp_path: Path) -> None:
+    said = answer(tmp_path, "POST", "/forum")
+    rows = [
+        (row.part, row.setting, row.value, row.source, row.key)
+        for row in said.rows
+        if row.part in {"2. waf", "rules"}
+    ]
+    here = ("routes", 1, "waf")
+    assert rows == [
+        ("2. waf", "mode", "enforce", "built-in", None),
+        ("2. waf", "paranoia", "1", "built-in", None),
+        ("2. waf", "thresholds", "inbound 10, outbound 4", "route", here),
+        ("2. waf", "exclusions", "rule 942100 at args:text, tag attack-rce", "route", here),
+        ("2. waf", "window", "128KiB", "built-in", None),
+        ("2. waf", "incomplete", "refuse", "built-in", None),
+        ("rules", "source", "those of Debian's package modsecurity-crs", "built-in", None),
+    ]

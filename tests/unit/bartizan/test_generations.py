@@ -25,6 +25,7 @@ def layout(folder: Path, nginx: str = "exit 0") -> Layout:
         openresty=folder,
         nginx=Nginx(binary, "1.22.1", "0.10.23", ()),
         worker_user=None,
+        rules=folder / "rules",
     )
 
 

@@ -28,7 +28,7 @@ ROOT = os.geteuid() == 0
 def layout(folder: Path) -> Layout:
     """Lay out a gateway, the work folder beside the rest."""
     user = WORKER_USER if ROOT else None
-    return Layout(folder, folder / "work", Path("/lua"), Path("/openresty"), NGINX, user)
+    return Layout(folder, folder / "work", Path("/lua"), Path("/openresty"), NGINX, user, folder / "rules")
 
 
 def mode(path: Path) -> int:
@@ -104,7 +104,7 @@ def test_a_folder_that_workers_cant_enter_is_found() -> None:
 
 
 def test_who_is_not_root_has_no_other_workers(tmp_path: Path) -> None:
-    where = Layout(tmp_path, tmp_path, tmp_path, tmp_path, NGINX, None)
+    where = Layout(tmp_path, tmp_path, tmp_path, tmp_path, NGINX, None, tmp_path)
     assert closed_to_workers(where) is None
 
 

@@ -16,6 +16,7 @@ from bartizan.errors import BartizanError
 from bartizan.layout import Layout, Nginx, State
 from bartizan.policy import Policy
 from bartizan.render import render
+from bartizan.rules.settings import RuleSettings, RuleSource
 from tests.support.nginx_syntax import Directive, read
 
 MODULES: Final = (Path("/usr/lib/nginx/modules/ndk_http_module.so"), Path("/m/ngx_http_lua_module.so"))
@@ -38,6 +39,7 @@ class Rendering:
                 openresty=assets.openresty,
                 nginx=Nginx(Path("/usr/sbin/nginx"), "1.22.1", "0.10.23", MODULES),
                 worker_user=None,
+                rules=folder / "rules",
             ),
             **changes,
         )
@@ -277,6 +279,73 @@ def test_routes_with_equal_needs_share_a_class(tmp_path: Path) -> None:
     # The gateway speaks for the upstream to other origins, alone.
     assert ["Access-Control-Allow-Origin"] in found.location("c3").values("proxy_hide_header")
     assert found.location("c1").values("proxy_hide_header") == []
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RuleSource, RuleSettings, Path]]:
+    """Let nothing be compiled; return what would have been."""
+    asked: list[tuple[RuleSource, RuleSettings, Path]] = []
+
+    def compile_rules(source: RuleSource, settings: RuleSettings, cache: Path, _: object) -> Path:
+        asked.append((source, settings, cache))
+        return cache / f"plan-{settings.paranoia}-{len(settings.exclusions)}"
+
+    monkeypatch.setattr("bartizan.rules.compile_rules", compile_rules, raising=False)
+    return asked
+
+
+def test_routes_with_equal_rule_settings_share_a_plan(
+    tmp_path: Path, compiled: list[tuple[RuleSource, RuleSettings, Path]]
+) -> None:
+    exclusion = {"rule": 942100, "parameter": "args:q"}
+    routes = (
+        route("/a"),
+        route("/b", waf={"mode": "observe", "window": "4KiB"}),
+        route("/c", waf={"paranoia": 2, "thresholds": {"inbound": 9}}),
+        route("/d", waf={"exclusions": (exclusion | {"reason": "code"},)}),
+        route("/e", waf="off"),
+        route("/f", waf={"mode": "off"}),
+    )
+    found = rendered(
+        tmp_path, {"routes": routes, "defaults": {"waf": {}}, "rules": {"source": "/crs", "after": ("/own",)}}
+    )
+    steps = {
+        entry["path"]: found.edge["plans"][entry["plan"]][1:]  # the rate is before it
+        for entry in found.edge["routes"]
+    }
+    cache = str(found.layout.rules / "compiled")
+    assert steps["/a"] == [
+        {
+            "guard": "waf",
+            "mode": "enforce",
+            "settings": {"plan": f"{cache}/plan-1-0", "window": 131072, "incomplete": "refuse"},
+        }
+    ]
+    assert steps["/b"][0]["settings"] == {"plan": f"{cache}/plan-1-0", "window": 4096, "incomplete": "refuse"}
+    assert steps["/c"][0]["settings"]["plan"] == f"{cache}/plan-2-0"
+    assert steps["/d"][0]["settings"]["plan"] == f"{cache}/plan-1-1"
+    assert steps["/e"] == steps["/f"] == []
+    assert len(compiled) == 3
+    assert {source.folder for source, _, _ in compiled} == {Path("/crs")}
+    assert {source.after for source, _, _ in compiled} == {(Path("/own"),)}
+    assert [(one.paranoia, one.inbound) for _, one, _ in compiled] == [(1, 5), (2, 9), (1, 5)]
+
+
+def test_where_bodies_are_read_requests_without_one_go_on_as_ever(
+    tmp_path: Path, compiled: list[tuple[RuleSource, RuleSettings, Path]]
+) -> None:
+    routes = (route("/a", waf={"window": "4KiB"}), route("/b"))
+    found = rendered(tmp_path, {"routes": routes})
+    assert len(compiled) == 1
+    reading, plain = (entry["class"] for entry in found.edge["routes"])
+    assert [entry["reads_body"] for entry in found.edge["routes"]] == [True, False]
+    assert [entry["waits"] for entry in found.edge["routes"]] == [False, False]
+    assert found.location(reading).values("client_body_buffer_size") == [["4096"]]
+    assert found.location(reading).all("access_by_lua_block")
+    # Only HTTP/1 goes there, and only what was asked already.
+    assert not found.location(f"{reading}-http1").all("access_by_lua_block")
+    assert not found.location(plain).all("access_by_lua_block")
+    assert found.edge["front"] == reading
 
 
 def test_a_location_with_headers_of_its_own_repeats_the_others(tmp_path: Path) -> None:

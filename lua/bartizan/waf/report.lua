@@ -1,0 +1,81 @@
+--- What the audit log has of an inspection, as JSON: the score, what was read of the body, and each
+--- match with its rule, and where and what matched, cut and without secrets.
+
+local quote = require("bartizan.quote")
+local redact = require("bartizan.redact")
+local redaction = require("bartizan.waf.redaction")
+local text = require("bartizan.text")
+
+local concat = table.concat
+local format = string.format
+local mask = redaction.mask
+local mask_tokens = redact.tokens
+local printable = text.printable
+local shown = redaction.shown
+local tostring = tostring
+
+local _M = {
+    --- So many matches are written down of one request. At all paranoia levels of the Core Rule Set
+    --- there are not many more rules for requests.
+    MATCHES = 300,
+}
+
+-- ModSecurity Reference Manual, action "severity".
+local SEVERITIES = {
+    [0] = "EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG",
+}
+
+local MESSAGE_BOUND = 256
+local VARIABLE_BOUND = 128
+local VALUE_BOUND = redaction.SHOWN + 4         -- it was cut there
+
+local function tags(list)
+    local quoted = {}
+    for i = 1, #list do
+        quoted[i] = quote(list[i])
+    end
+    return "[" .. concat(quoted, ",") .. "]"
+end
+
+local function one(match)
+    local variable = match.variable or ""
+    local value = shown(variable, match.value or "", match.whole)
+    return concat({
+        '{"rule":', format("%d", match.id),
+        ',"message":', quote(printable(mask(match.msg or ""), MESSAGE_BOUND)),
+        ',"severity":', quote(SEVERITIES[match.severity] or ""),
+        ',"tags":', tags(match.tags or {}),
+        ',"variable":', quote(printable(mask_tokens(variable), VARIABLE_BOUND)),
+        ',"value":', quote(printable(value, VALUE_BOUND)),
+        ',"paranoia":', tostring(match.paranoia or "null"),
+        "}",
+    })
+end
+
+--- Writes an inspection.
+-- @param inspection table: {score, body = {complete, why}, matches}
+-- @param settings table: the plan's: {inbound, paranoia}
+-- @param crs string|nil: which rules
+-- @return string: an object of JSON
+function _M.write(inspection, settings, crs)
+    local matches, written = inspection.matches, {}
+    for i = 1, #matches do
+        if i > _M.MATCHES then
+            break
+        end
+        written[i] = one(matches[i])
+    end
+    return concat({
+        '{"score":', format("%d", inspection.score),
+        ',"threshold":', format("%d", settings.inbound),
+        ',"paranoia":', format("%d", settings.paranoia),
+        ',"crs":', crs and quote(crs) or "null",
+        ',"body":', quote(inspection.complete),
+        ',"why":', quote(inspection.why),
+        ',"matches":[', concat(written, ","), "]",
+        #matches > #written and ',"omitted":' .. format("%d", #matches - #written) or "",
+        "}",
+    })
+end
+
+return _M
