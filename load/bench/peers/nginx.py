@@ -27,6 +27,7 @@ _LIMITS: Final = """
 """
 
 _CONFIGURATION: Final = """
+{modules}
 daemon off;
 {user}
 worker_processes 1;
@@ -48,7 +49,7 @@ http {{
         server 127.0.0.1:{backend};
         keepalive 32;
     }}
-{limits}
+{http}
     server {{
         listen 127.0.0.1:{port} ssl http2 reuseport;
         ssl_certificate {certificate};
@@ -77,7 +78,6 @@ class Nginx(Target):
     def __init__(self, site: Site, guards: Guards) -> None:
         """Start it and wait until it listens."""
         self._port = free_port()
-        limits = _LIMITS.format(rate=guards.rate, burst=guards.burst, concurrency=guards.concurrency)
         configuration = site.folder / "nginx.conf"
         configuration.write_text(
             _CONFIGURATION.format(
@@ -88,8 +88,8 @@ class Nginx(Target):
                 certificate=site.tls.certificate,
                 key=site.tls.key,
                 groups=":".join(GROUPS),
-                # Where the others verify a token this one only forwards.
-                limits=limits if guards.limits and not guards.token else "",
+                modules=self.modules(),
+                http=self.http(site, guards),
             ),
             encoding="utf-8",
         )
@@ -97,6 +97,17 @@ class Nginx(Target):
             ["nginx", "-p", site.folder, "-e", "stderr", "-c", configuration], site.folder / "nginx.log"
         )
         self._process.wait_for_port(self._port)
+
+    def modules(self) -> str:
+        """Return the directives that load modules."""
+        return ""
+
+    def http(self, site: Site, guards: Guards) -> str:  # noqa: ARG002 (others that are built on it use the site)
+        """Return further directives at http level."""
+        # Where the others verify a token this one only forwards.
+        if not guards.limits or guards.token:
+            return ""
+        return _LIMITS.format(rate=guards.rate, burst=guards.burst, concurrency=guards.concurrency)
 
     @property
     def url(self) -> str:

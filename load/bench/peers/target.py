@@ -26,6 +26,8 @@ class Guards:
         rate: how many requests a second.
         burst: how many at once beyond that.
         concurrency: how many may be under way.
+        waf: run the Core Rule Set.
+        rules: which one; None for what Debian packages.
     """
 
     limits: bool = False
@@ -37,6 +39,8 @@ class Guards:
     rate: int = 1_000_000
     burst: int = 1_000
     concurrency: int = 1_000
+    waf: bool = False
+    rules: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""The gateway under test: `bartizan run` with one route for everything, no limits, observing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, get_args
+
+from bartizan.policy.base import Method
+from tests.conformance import overrides
+from tests.conformance.engines.engine import Engine, setup
+from tests.conformance.judge import Match
+from tests.conformance.overrides import Override
+from tests.conformance.suites import Suite
+from tests.support.gateway import Gateway, wait_for
+from tests.support.raw import exchange
+
+_SETUP: Final = "setup.conf"
+# From 127.0.0.1, where no stage comes from, behind all of them: one worker writes its events in order.
+_LAST: Final = (
+    b"GET /?last=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+)
+
+
+class GatewayEngine(Engine):
+    """A running gateway."""
+
+    def __init__(self, suite: Suite, backend: int) -> None:
+        """Start it.
+
+        Args:
+            suite: whose rules it has.
+            backend: the port of the service behind it.
+        """
+        self._suite = suite
+        self._gateway = Gateway(policy(suite, backend), files={_SETUP: setup(suite.crs)})
+        self.port = int(self._gateway.http.rpartition(":")[2])
+
+    def matches(self) -> Mapping[str, tuple[list[Match], list[str]]]:
+        """Return the rules and codes of the audit events by address, once all of them are written."""
+        exchange(self.port, _LAST)
+        wait_for(lambda: any(event["address"] == "127.0.0.1" for event in self._gateway.audit()))
+        return read_events(self._gateway.audit())
+
+    def overrides(self) -> Mapping[str, Override]:
+        """Return this project's own."""
+        return overrides.own(self._suite.crs)
+
+    def stop(self) -> None:
+        """Stop it; an unexpected error in its log is an error here."""
+        self._gateway.stop()
+
+
+def policy(suite: Suite, backend: int) -> dict[str, Any]:
+    """Return the policy: everything to one service, looked at by all rules, and nothing refused by them."""
+    source = {} if suite.rules is None else {"source": str(suite.rules)}
+    return {
+        "listen": {"https": "off", "http": {"redirect": False}},
+        "workers": 1,
+        "upstreams": {"service": {"servers": [f"http://127.0.0.1:{backend}"]}},
+        "rules": {**source, "before": [_SETUP]},
+        "defaults": {"body": "16MiB", "rate": {"limit": "1000000/s", "burst": 1000000}},
+        "routes": [
+            {
+                "prefix": "/",
+                "methods": list(get_args(Method)),
+                "upstream": "service",
+                "auth": "none",
+                "waf": {"mode": "observe", "paranoia": 4, "window": "1MiB", "incomplete": "pass"},
+            }
+        ],
+    }
+
+
+def read_events(events: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[Match], list[str]]]:
+    """Return the rules that matched, and what else was said, by the client's address."""
+    found: dict[str, tuple[list[Match], list[str]]] = defaultdict(lambda: ([], []))
+    for event in events:
+        matches, told = found[event["address"]]
+        if event["guard"] == "waf":
+            matches += [
+                Match(match["rule"], match.get("message", ""), match.get("data", ""))
+                for match in event["waf"]["matches"]
+            ]
+        if event["guard"] != "waf" or event["decision"] == "failed":
+            told.append(f"{event['guard']}: {event['code']}: {event['reason']}")
+    return dict(found)
