@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bartizan.rules.problems import Place, Problem, RulesError
+from bartizan.errors import BartizanError
 
 DEBIAN_RULES: Final = Path("/usr/share/modsecurity-crs/rules")
 DEBIAN_SETUP: Final = Path("/etc/modsecurity/crs")
 _FIRST: Final = "REQUEST-901-INITIALIZATION.conf"
-_BEFORE: Final = "REQUEST-900-EXCLUSION-RULES-BEFORE-CRS.conf"
-_AFTER: Final = "RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf"
+OPERATORS_OWN: Final = frozenset(
+    {"REQUEST-900-EXCLUSION-RULES-BEFORE-CRS.conf", "RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf"}
+)
 _SIGNATURE: Final = re.compile(
     r'^\s*SecComponentSignature\s+"?OWASP_CRS/(\d+(?:\.\d+)+[\w.-]*)"?\s*$', re.MULTILINE
 )
@@ -40,26 +41,29 @@ class RuleTree:
         return match and match[1]
 
     @property
-    def core(self) -> tuple[Path, ...]:
-        """The files of the Core Rule Set itself, in order, without plugins."""
-        setup = next(
-            (
-                path
-                for name in ("crs-setup.conf", "crs-setup.conf.example")
-                if (path := self.setup / name).is_file()
-            ),
-            None,
-        )
-        found = () if setup is None else (setup,)
-        rules = sorted(self.rules.glob("*.conf"), key=lambda path: path.name)
-        # Debian keeps what the operator writes under /etc, apart from the rules.
-        if self.setup != self.rules.parent:
-            names = {path.name for path in rules}
-            for name in (_BEFORE, _AFTER):
-                if name not in names and (path := self.setup / name).is_file():
-                    rules.append(path)
-            rules.sort(key=lambda path: path.name)
-        return (*found, *rules)
+    def setup_file(self) -> Path | None:
+        """Its settings: the operator's, or the example that a release brings."""
+        for name in ("crs-setup.conf", "crs-setup.conf.example"):
+            if (path := self.setup / name).is_file():
+                return path
+        return None
+
+    @property
+    def rule_files(self) -> tuple[Path, ...]:
+        """The files of rules in order, the operator's exclusions before and after them included."""
+        files = {path.name: path for path in self.rules.glob("*.conf")}
+        for name in OPERATORS_OWN:
+            # Debian keeps what the operator writes under /etc, apart from the rules.
+            if name not in files and (path := self.setup / name).is_file():
+                files[name] = path
+        return tuple(path for _, path in sorted(files.items()))
+
+    @property
+    def core(self) -> frozenset[Path]:
+        """The files that are the Core Rule Set's own, and not the operator's."""
+        setup = self.setup_file
+        files = {path for path in self.rule_files if path.name not in OPERATORS_OWN}
+        return frozenset(files if setup is None else files | {setup})
 
     def order(
         self, before: Iterable[Path] = (), after: Iterable[Path] = (), plugins: Path | None = None
@@ -75,9 +79,16 @@ class RuleTree:
         config, early, late = (
             sorted(folder.glob(f"*-{when}.conf")) for when in ("config", "before", "after")
         )
-        core = self.core
-        setup = core[:1] if core and core[0].name.startswith("crs-setup.conf") else ()
-        return (*setup, *config, *early, *before, *core[len(setup) :], *late, *after)
+        setup = self.setup_file
+        return (
+            *(() if setup is None else (setup,)),
+            *config,
+            *early,
+            *before,
+            *self.rule_files,
+            *late,
+            *after,
+        )
 
 
 def find_tree(folder: Path | None = None) -> RuleTree:
@@ -87,7 +98,7 @@ def find_tree(folder: Path | None = None) -> RuleTree:
         folder: a release's folder, with crs-setup.conf.example and rules/ in it; None for Debian's package.
 
     Raises:
-        RulesError: it is none.
+        BartizanError: it is none.
     """
     if folder is None or folder == DEBIAN_RULES.parent:
         tree = RuleTree(DEBIAN_SETUP, DEBIAN_RULES, DEBIAN_SETUP / "plugins")
@@ -96,6 +107,5 @@ def find_tree(folder: Path | None = None) -> RuleTree:
         tree = RuleTree(folder, folder / "rules", folder / "plugins")
         hint = "; name the folder of a release, which holds rules/ and crs-setup.conf.example"
     if not (tree.rules / _FIRST).is_file():
-        message = f"there is no Core Rule Set here: {tree.rules / _FIRST} is missing{hint}"
-        raise RulesError([Problem(Place(tree.rules, 1), message)])
+        raise BartizanError(f"there is no Core Rule Set: {tree.rules / _FIRST} is missing{hint}")
     return tree
