@@ -1,6 +1,7 @@
 """How much memory processes have to themselves."""
 
 import re
+import resource
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -16,3 +17,9 @@ def private_bytes(pids: Iterable[int]) -> int:
         assert found is not None
         total += int(found[1]) * 1024
     return total
+
+
+def resident_bytes() -> int:
+    """Return how much memory of this process is in use, of Python, of Lua and of what libraries took."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()

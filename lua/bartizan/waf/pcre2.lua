@@ -120,6 +120,12 @@ function _M.new(pattern)
     return setmetatable({ code = gc(code, C.pcre2_code_free_8), compiled = false }, Regex)
 end
 
+--- Gives the memory back at once; the regular expression is of no use after that.
+function Regex:free()
+    C.pcre2_code_free_8(gc(self.code, nil))
+    self.code = nil
+end
+
 -- How many pairs the last match set; those beyond PAIRS have no room.
 local pairs_set = 0
 

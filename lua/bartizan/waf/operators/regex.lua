@@ -12,34 +12,38 @@ local _M = {}
 -- TX:0 to TX:9, as the manual has it.
 local LAST = 9
 
--- How many patterns that macros made are kept, of one operator. A new one puts out the oldest.
-local KEPT = 16
+-- Patterns that macros made are kept: of one operator so many, none that is longer. A new one takes
+-- the place of the oldest. Lua's collector does not know how much memory a pattern holds, so what
+-- is not kept is freed at once.
+local KEPT, LONGEST_KEPT = 16, 1024
 
--- The regular expression of an argument with macros; such a pattern can be wrong at any request.
-local function expanded(op, pattern)
-    local regex = op.kept[pattern]
-    if regex then
-        return regex
-    end
-    local err
-    regex, err = new_regex(pattern)
-    if not regex then
-        return nil, err
-    end
+local function keep(op, pattern, regex)
     local place = op.next
-    if op.order[place] then
-        op.kept[op.order[place]] = nil
+    local oldest = op.order[place]
+    if oldest then
+        op.kept[oldest]:free()
+        op.kept[oldest] = nil
     end
     op.kept[pattern], op.order[place], op.next = regex, pattern, place % KEPT + 1
-    return regex
 end
 
 local function check_expanded(op, value, argument, captures)
-    local regex, err = expanded(op, argument)
+    local regex = op.kept[argument]
+    if regex then
+        return op.match(regex, value, captures)
+    end
+    local err
+    regex, err = new_regex(argument)
     if not regex then
         return nil, err
     end
-    return op.match(regex, value, captures)
+    if #argument <= LONGEST_KEPT then
+        keep(op, argument, regex)
+        return op.match(regex, value, captures)
+    end
+    local matches, text = op.match(regex, value, captures)
+    regex:free()
+    return matches, text
 end
 
 local function check_constant(op, value, _, captures)

@@ -43,5 +43,5 @@ def test_each_operator_says_what_the_manual_has(where: str) -> None:
     assert len(got) == len(wanted) + len(refused) == CASE_COUNT
     assert [(*want, line) for want, line in zip(wanted, got, strict=False) if want[1] != line] == []
     # Where in a pattern its mistake is depends on PCRE2's version, so a message may go on.
-    told = zip(refused, got[len(wanted) :], strict=True)
-    assert [(*want, line) for want, line in told if not line.startswith(want[1])] == []
+    reasons = zip(refused, got[len(wanted) :], strict=True)
+    assert [(*want, line) for want, line in reasons if not line.startswith(want[1])] == []
