@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: help setup run token test faults lint load bench docs lock clean
+.PHONY: help setup run token test faults conformance lint load bench docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -37,6 +37,10 @@ test: setup ## Run every test: unit, functional, integration, end to end
 # One test after the other, so that no load disturbs another. PYTEST="-k reload" takes some of them.
 faults: setup ## Run the tests of faults for long (half an hour); figures in build/reports/faults.json
 	@FAULTS=long $(BIN)/python -m pytest -v tests/faults $(PYTEST)
+
+# The tests lie beside the checkout (CORPORA), or in a checkout of the Core Rule Set (CRS=path). ONLY=942100 takes some.
+conformance: setup ## Run the Core Rule Set's own tests against the gateway; build/reports/conformance.json
+	@$(BIN)/python -m tests.conformance --only "$(ONLY)"
 
 lint: setup ## Run every check that reads the sources, the rendered nginx.conf and the dependencies
 	@$(BIN)/python -m tests.lint

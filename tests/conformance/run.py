@@ -1,5 +1,6 @@
 """Runs a suite: everything is sent first, then the log is read, then all is judged."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -76,7 +77,8 @@ async def run(
             with Progress(console=Console(stderr=True), transient=True) as progress:
                 task = progress.add_task(f"CRS {suite.crs}", total=len(selection.tests))
                 sent = await send(selection.tests, engine.port, lambda: progress.advance(task))
-            observed = engine.observe(sent)
+            # The log may need a request to be read to its end, and the backend to answer it meanwhile.
+            observed = await asyncio.to_thread(engine.observe, sent)
     ran = Ran(suite.crs, families, selection)
     if engine.strict:
         check_names(overrides, selection.names)

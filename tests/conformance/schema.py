@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-_TITLE: Final = re.compile(r"(\d{6})-\w+")
+_TITLE: Final = re.compile(r"(\d+)-\w+")
 _TEST: Final = re.compile(r"^\s*(?:-\s+)?[\"']?(?:test_id|test_title)[\"']?\s*:", re.MULTILINE)
 
 
@@ -40,7 +40,7 @@ def _lines(value: Any) -> Any:
 
 
 def _several(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
+    return value if isinstance(value, list | tuple) else [value]
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -214,7 +214,7 @@ def _tests(document: dict[str, Any], path: Path) -> Iterator[Test]:
             stages = tuple(map(Stage.model_validate, test["stages"]))
         except ValidationError as error:
             raise SchemaError(f"{path}: {name}: {error}") from error
-        yield Test(name=name, rule=int(name[:6]), stages=stages)
+        yield Test(name=name, rule=int(name.partition("-")[0]), stages=stages)
 
 
 def _told_apart(tests: Iterable[Test]) -> Iterator[Test]:
