@@ -43,7 +43,6 @@ local urlencoded = require("bartizan.waf.bodies.urlencoded")
 local clear = require("table.clear")
 
 local byte = string.byte
-local error = error
 local find = string.find
 local format = string.format
 local is_identity = media.is_identity
@@ -72,7 +71,6 @@ local _M = {
     PROCESSORS = { URLENCODED = true, JSON = true, XML = true, MULTIPART = true },
 }
 
-local PROCESSORS = _M.PROCESSORS
 local function full(verdict)
     verdict.complete, verdict.why, verdict.error = "full", nil, nil
 end
@@ -81,15 +79,13 @@ local function fall_short(verdict, complete, why, sentence)
     verdict.complete, verdict.why, verdict.error = complete, why, sentence
 end
 
---- Chooses who reads the body, as ctl:requestBodyProcessor does.
--- @param name string: one of collect.PROCESSORS
-function _M.set_processor(t, name)
-    if not PROCESSORS[name] then
-        error("collect.set_processor: no processor is called " .. tostring(name), 2)
-    end
+--- Chooses who reads the body, as ctl:requestBodyProcessor does: REQBODY_PROCESSOR says so at once.
+-- @param name string: one of collect.PROCESSORS, or the body will not be read
+local function set_processor(t, name)
     t.body.processor = name
     t.scalars.REQBODY_PROCESSOR = name
 end
+_M.set_processor = set_processor
 
 -- Header names repeat from request to request; emptied when it has grown to its bound.
 local LOWER_BOUND = 512
@@ -122,7 +118,7 @@ local function read_content_type(t, value)
     t.has_type = true
     -- With two, the one that has a processor is read.
     if processor then
-        _M.set_processor(t, processor)
+        set_processor(t, processor)
     end
 end
 
@@ -244,7 +240,7 @@ local function set_error(t, sentence)
 end
 
 -- Reads the body with its processor, and says in t.body what of it was read.
-local function read_body(t, text, limits, cut)
+local function read_body(t, text, limits, cut, force)
     local verdict, texts = t.body, t.scalars
     local processor, arguments = verdict.processor, t.collections.ARGS
     if processor == "URLENCODED" then
@@ -266,10 +262,10 @@ local function read_body(t, text, limits, cut)
             fall_short(verdict, "partial", why, sentence)
             set_error(t, "JSON: " .. sentence)
         end
-    elseif processor or not t.force_body then
+    elseif processor or not force then
         fall_short(verdict, "none", "media_type")
     end
-    if processor == "URLENCODED" or t.force_body then
+    if processor == "URLENCODED" or force then
         texts.REQUEST_BODY = text
     end
     if cut then
@@ -290,10 +286,15 @@ local bounds = {}
 -- @param t table: of collect.head, whose phase 1 is over
 -- @param text string|nil: the body, or its beginning; nil and "" where there is none
 -- @param limits table: {window = how many bytes are read, at most}, and perhaps {truncated = there
---   is more of it, length = of the whole body, arguments, depth = bounds}
+--   is more of it, length = of the whole body, arguments, depth = bounds}; and what ctl has
+--   changed: processor (requestBodyProcessor), force = true (forceRequestBodyVariable), access =
+--   false (requestBodyAccess)
 -- @return table: the transaction
 function _M.body(t, text, limits)
     local texts, verdict = t.scalars, t.body
+    if limits.processor then
+        set_processor(t, limits.processor)
+    end
     t.collections.ARGS_POST = nil
     texts.ARGS_COMBINED_SIZE, texts.FULL_REQUEST, texts.FULL_REQUEST_LENGTH = nil, nil, nil
     if not text or text == "" then
@@ -304,7 +305,7 @@ function _M.body(t, text, limits)
     if #text > limits.window then
         text, cut = sub(text, 1, limits.window), true
     end
-    if not t.body_access then
+    if limits.access == false then
         fall_short(verdict, "none", "disabled")
         return t
     elseif t.encoding then
@@ -314,7 +315,7 @@ function _M.body(t, text, limits)
     t.text = text
     bounds.arguments = limits.arguments or _M.ARGUMENTS
     bounds.depth = limits.depth or _M.DEPTH
-    read_body(t, text, bounds, cut)
+    read_body(t, text, bounds, cut, limits.force)
     return t
 end
 

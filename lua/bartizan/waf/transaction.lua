@@ -39,7 +39,7 @@ for _, name in pairs(WITHOUT) do
     _M.COLLECTIONS[name] = true
 end
 
--- A scalar that is not there yet; `owner` of t.scalars is t.
+-- What builds a scalar that is not there yet; t.scalars[1] is t.
 local Scalars = {}
 
 function Scalars.__index(of, name)
@@ -79,7 +79,7 @@ function _M.new()
     local names, values = {}, {}
     local t = {
         source = false, path = "", host = "", authorization = "", encoding = false,
-        started = 0, text = false, force_body = false, body_access = true,
+        started = 0, text = false,
         has_type = false, two_types = false,
         head = {}, body = {}, names = names, values = values,
     }
@@ -113,8 +113,7 @@ function _M.reset(t)
     clear(t.scalars)
     t.scalars[1] = t
     t.source, t.path, t.host, t.authorization, t.encoding = false, "", "", "", false
-    t.text, t.force_body, t.body_access = false, false, true
-    t.has_type, t.two_types, t.waf = false, false, nil
+    t.text, t.has_type, t.two_types, t.waf = false, false, false, nil
 end
 
 return _M
