@@ -121,7 +121,7 @@ class Waf(Model):
     paranoia: Annotated[int, Field(ge=1, le=4)] = 1
     """The paranoia level of the Core Rule Set: 1 refuses what is clearly an attack; each level above has more
     rules, and more false alarms to exclude."""
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = Field(default=Thresholds(), examples=[{"inbound": 10}])
     """From which anomaly score on a request is refused."""
     exclusions: tuple[Exclusion, ...] = Field(default=(), examples=[{"rule": 942100, "parameter": "args:q"}])
     """What no rule, or a rule not at all, should look at on this route."""

@@ -52,7 +52,6 @@ local TITLES = {
 -- What may be said beyond the title: what the client can do about it, nothing of the rule.
 local DETAILS = {
     bad_request = "The request is not well-formed HTTP.",
-    body_not_inspected = "The request body is longer than this resource takes, or of another kind.",
     body_too_large = "The request body is larger than this resource takes.",
     header_too_large = "The request header is too large.",
     insufficient_scope = "The access token lacks a scope that this resource needs.",
@@ -60,6 +59,8 @@ local DETAILS = {
     method_not_allowed = "This resource does not take the request method; see Allow.",
     no_route = "Nothing is served here.",
     not_canonical = "The request target has more than one reading; send it in its normal form.",
+    not_inspected = "The request or its body has more parts, or is longer, or of another kind, "
+        .. "than this resource takes.",
     plain_http = "This port speaks HTTPS.",
     token_invalid = "The access token is not accepted here.",
     token_missing = "An access token is needed, as Bearer in the Authorization header.",

@@ -15,14 +15,18 @@ SECTIONS: Final = {
     "Concurrency": "concurrency",
     "Cors": "cors",
     "Defaults": "defaults",
+    "Exclusion": "exclusions",
     "Issuer": "issuers",
     "Listen": "listen",
     "Listener": "a-listener",
     "Policy": "the-whole-file",
     "Rate": "rate",
     "Route": "routes",
+    "Rules": "rules",
+    "Thresholds": "thresholds",
     "Tls": "tls",
     "Upstream": "upstreams",
+    "Waf": "waf",
 }
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._+@-][A-Za-z0-9/._+@:-]*")
 Schema = dict[str, Any]

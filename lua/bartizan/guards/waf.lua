@@ -6,8 +6,8 @@
 -- Verdicts:
 --     403 waf_refused         a rule refused it, as that on the anomaly score does; or the status
 --                             that the rule names. The client never learns which.
---     413 415 400 body_not_inspected     the body is too long for the window, of a kind or encoding
---                             that is not read, or not well-formed
+--     413 415 400 not_inspected     the body is too long for the window, of a kind or encoding that
+--                             is not read, or not well-formed; more arguments or cookies than read
 --     500 waf_failed          the engine met an error, or a bound of its own: nothing is known
 -- Sets on the request: inspection, for the audit log, where there is something to say.
 --
@@ -33,6 +33,7 @@ local io_open = io.open
 local pcall = pcall
 local read_body = body.read
 local run = engines.run
+local set_processor = collect.set_processor
 local sub = string.sub
 local tonumber = tonumber
 local tostring = tostring
@@ -42,13 +43,13 @@ local ngx = ngx
 local ngx_log = ngx.log
 local ERR = ngx.ERR
 
--- By why a body was not inspected whole; what is not here was not well-formed, or too much of it.
+-- By why a request was not inspected whole; what is not here was not well-formed, or too many.
 local INCOMPLETE = {
-    too_large = { status = 413, code = "body_not_inspected",
+    too_large = { status = 413, code = "not_inspected",
                   reason = "the body is longer than the window that is inspected" },
-    media_type = { status = 415, code = "body_not_inspected",
+    media_type = { status = 415, code = "not_inspected",
                    reason = "the body is of a media type that is not read" },
-    encoding = { status = 415, code = "body_not_inspected",
+    encoding = { status = 415, code = "not_inspected",
                  reason = "the body has a content encoding, which is not undone" },
 }
 -- Whoever wrote the rules wants it so.
@@ -74,7 +75,6 @@ local function load(folder)
         engine = engines.new(plan, function(name) return read_file(folder, name) end, {}),
         settings = plan.settings,
         crs = type(plan.crs) == "string" and plan.crs or nil,
-        started = false,
     }
 end
 
@@ -98,14 +98,6 @@ local function new(settings, shared)
     }
 end
 
-local function start(guard)
-    local rules = guard.rules
-    if not rules.started then
-        rules.started = true
-        engines.start(rules.engine)
-    end
-end
-
 local function source_of(request)
     local line = request.line
     return {
@@ -127,8 +119,9 @@ local function may_have_body(request)
     return request.content_length ~= nil or request.transfer_encoding ~= nil or request.http2
 end
 
--- Adds what a phase found. An inspection is {matches, score, complete, why, body_error, disruptive,
--- problem, tx}; disruptive: what refuses the request. problem: what kept the engine from an answer.
+-- Adds what a phase found. An inspection is {matches, score, complete, why, problem_of_form,
+-- disruptive, problem, tx}; disruptive: what refuses the request. problem: what kept the engine
+-- from an answer. problem_of_form: what is wrong with a request that could not be read whole.
 local function add(inspection, outcome)
     local matches, found = inspection.matches, outcome.matches
     for i = 1, #found do
@@ -139,20 +132,29 @@ local function add(inspection, outcome)
     inspection.tx = outcome.tx
 end
 
-local function inspect_body(guard, transaction, head, inspection)
+local function note_completeness(inspection, found)
+    if found.complete ~= "full" then
+        inspection.complete, inspection.why = found.complete, found.why
+        inspection.problem_of_form = found.error
+    end
+end
+
+local function inspect_body(guard, request, transaction, head, inspection)
     local data, more = read_body(guard.window)
     if not data then
         return
     end
+    if head.processor then
+        set_processor(transaction, head.processor)
+    end
+    transaction.force_body = head.force_body or false
+    transaction.body_access = head.body_access ~= false
     collect_body(transaction, data, {
         window = guard.window,
         truncated = more,
-        processor = head.processor,
-        force = head.force_body,
+        length = more and tonumber(request.content_length) or nil,
     })
-    local found = transaction.body
-    inspection.complete, inspection.why = found.complete, found.why or ""
-    inspection.body_error = found.error
+    note_completeness(inspection, transaction.body)
 end
 
 -- One that only observes goes on, to tell all that would have matched.
@@ -161,6 +163,7 @@ local function inspect(guard, request, inspection, enforcing)
     local transaction = collect_head(source_of(request))
     local head = run(engine, transaction, 1, enforcing)
     add(inspection, head)
+    note_completeness(inspection, transaction.head)
     local has_body = may_have_body(request)
     if head.finished or enforcing and (inspection.disruptive or inspection.problem) then
         if has_body then
@@ -169,7 +172,7 @@ local function inspect(guard, request, inspection, enforcing)
         return
     end
     if has_body then
-        inspect_body(guard, transaction, head, inspection)
+        inspect_body(guard, request, transaction, head, inspection)
     end
     add(inspection, run(engine, transaction, 2, enforcing))
 end
@@ -189,7 +192,7 @@ end
 
 local function why_incomplete(inspection)
     local known = INCOMPLETE[inspection.why]
-    return known and known.reason or inspection.body_error or inspection.why
+    return inspection.problem_of_form or known and known.reason or inspection.why
 end
 
 local function verdict_of(guard, inspection)
@@ -214,13 +217,13 @@ local function verdict_of(guard, inspection)
         and not ALLOWED[inspection.why]
     then
         return INCOMPLETE[inspection.why]
-            or { status = 400, code = "body_not_inspected", reason = why_incomplete(inspection) }
+            or { status = 400, code = "not_inspected", reason = why_incomplete(inspection) }
     end
     return nil
 end
 
 local MATCHED = { status = 0, code = "waf_matched" }
-local UNREAD = { status = 0, code = "body_not_inspected" }
+local UNREAD = { status = 0, code = "not_inspected" }
 local CLEAN = "waf_body|full|"
 
 -- What is known of a request that goes on, where there is something to say.
@@ -266,4 +269,4 @@ local function check(guard, request, observing)
     return verdict
 end
 
-return { name = "waf", new = new, check = check, start = start }
+return { name = "waf", new = new, check = check }

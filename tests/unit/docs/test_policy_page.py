@@ -92,6 +92,8 @@ def test_the_example_of_a_key_is_taken(section: str, name: str, folder: Path) ->
         wanted.append("prefix")
     if section == "Addresses" and name == "mode":
         wanted.append("deny")
+    if section == "Exclusion" and name != "tag":
+        wanted.append("rule")
     if section == "Upstream" and name in {"ca", "server_name"}:
         shapes = shapes | {"servers": {"type": "array", "examples": ["https://data.example"]}}
     given = {
