@@ -1,0 +1,269 @@
+--- The rule engine: which rules a request matches, and what is to become of it.
+--
+--     local engine = engine.new(plan, read_file)                 -- at load; raises a sentence
+--     local t = collect.head(source)
+--     local outcome = engine.run(engine, t, 1, enforcing)
+--     collect.body(t, body, limits)
+--     outcome = engine.run(engine, t, 2, enforcing)
+--
+-- Rules are not run: values are asked about (bartizan.waf.gate). Only rules that might match
+-- because of some value, those that ask of the whole request (how many, how long), and, once any
+-- rule has had an effect, those that depend on such effects, are evaluated (bartizan.waf.evaluate),
+-- in their order. All state of a request is in `t.waf`, so a request may wait between its phases.
+--
+-- An outcome is shared between requests and is only read:
+--     matches         array, of this phase: {rule, id, msg, data, tags, severity, paranoia,
+--                     variable, value, whole, score, error}; a rule that says nolog is not in it;
+--                     `error` is true where a rule had no answer (a match limit)
+--     disruptive      nil, or {rule, action, status, argument}: the first rule that would end the
+--                     request, or with `enforcing` the one that does
+--     finished        true where no more rules are for this request: it was allowed, or its rules
+--                     were turned off
+--     detection_only  true where a rule has asked that nothing be disruptive
+--     processor, force_body, body_access     what ctl says of the body, or nil
+--     score           how much the rules have added to anomaly scores, in all phases
+--     tx              TX after the phase
+--     error           nil, or a sentence: something could not be judged
+
+local evaluate = require("bartizan.waf.evaluate")
+local gate = require("bartizan.waf.gate")
+local hyperscan = require("bartizan.waf.hyperscan")
+local kinds = require("bartizan.waf.kinds")
+local pcre2 = require("bartizan.waf.pcre2")
+local plan_reader = require("bartizan.waf.plan")
+local transaction = require("bartizan.waf.state")
+
+local describe = evaluate.describe
+local describe_failure = evaluate.describe_failure
+local error = error
+local format = string.format
+local ipairs = ipairs
+local matches_rule = evaluate.matches
+local new_state = transaction.new
+local scan = gate.scan
+local type = type
+
+local _M = {}
+
+-- What a disruptive action answers with, where the rule gives no status.
+local DENIED, REDIRECTED = 403, 302
+
+local function load_databases(plan, read_file)
+    local databases = {}
+    for i, entry in ipairs(plan.gate.databases) do
+        local bytes, err = read_file(entry.file)
+        if not bytes then
+            error(format("could not read the pattern database %s: %s", entry.file,
+                         err or "no reason given"), 0)
+        end
+        databases[i], err = hyperscan.load(bytes)
+        if not databases[i] then
+            error(format("could not load the pattern database %s: %s", entry.file, err), 0)
+        end
+    end
+    return databases
+end
+
+--- Makes an engine of a plan.
+-- @param plan table: plan.json as bartizan.json reads it
+-- @param read_file function: gives the bytes of a file of the plan, or nil and why not
+-- @param options table|nil: {gateless = true} to evaluate all rules, as a test compares with
+-- @return table; raises a sentence
+function _M.new(plan, read_file, options)
+    local prepared = plan_reader.prepare(plan)
+    local limit = type(plan.limits) == "table" and plan.limits.match
+    if type(limit) == "number" then
+        pcre2.set_match_limit(limit)
+    end
+    local sources = kinds.prepare(plan, prepared, load_databases(plan, read_file))
+    return {
+        rules = prepared.rules,
+        phases = prepared.phases,
+        tx = prepared.tx,
+        gate = gate.new(plan, sources),
+        is_gateless = options ~= nil and options.gateless == true,
+        clean = { matches = {}, score = 0, tx = prepared.tx },
+        -- Of the phase under way: the round in which a rule was last found to be a candidate.
+        marks = {},
+        round = 0,
+    }
+end
+
+-- Candidates of the phase under way.
+local found = {}
+
+-- Marks this phase's candidates and keeps those of earlier phases, for a rule of a later
+-- phase may look at a value of an earlier one. Returns whether there are any.
+local function mark(engine, memory, n)
+    local kept = memory.candidates
+    if n > 0 then
+        kept = kept or {}
+        local count = #kept
+        for i = 1, n do
+            kept[count + i] = found[i]
+        end
+        memory.candidates = kept
+    end
+    if not kept then
+        return false
+    end
+    local marks, round = engine.marks, engine.round + 1
+    engine.round = round
+    for i = 1, #kept do
+        marks[kept[i]] = round
+    end
+    return true
+end
+
+local function disrupt(rule, state, outcome, enforcing)
+    local action = rule.disruptive
+    if action == "pass" or state.engine == "DetectionOnly" then
+        return false
+    elseif action == "allow" or action == "allow:request" or action == "allow:phase" then
+        -- The manual, SecRuleEngine: DetectionOnly never executes any disruptive action, allow
+        -- among them.
+        if enforcing and action ~= "allow:phase" then
+            state.is_finished = true
+        end
+        return enforcing
+    end
+    if not outcome.disruptive then
+        outcome.disruptive = {
+            rule = rule.id, action = action, argument = rule.argument,
+            status = rule.status or (action == "redirect" and REDIRECTED or DENIED),
+        }
+    end
+    return enforcing
+end
+
+-- Evaluates one rule. Returns whether the phase ends, and whether the rule matched.
+local function evaluate_rule(rule, t, state, outcome, enforcing)
+    local score = state.score
+    local did_match = matches_rule(rule, t, state)
+    if state.failure then
+        outcome.matches[#outcome.matches + 1] = describe_failure(state.failure)
+        outcome.error = outcome.error
+            or format("rule %d: %s", rule.id, state.failure.err)
+        state.failure, state.is_changed = nil, true
+    end
+    if not did_match then
+        return false, false
+    end
+    if rule.log then
+        outcome.matches[#outcome.matches + 1] = describe(rule, t, state, state.score - score)
+    end
+    return disrupt(rule, state, outcome, enforcing) or state.is_finished, true
+end
+
+-- Where reading goes on: behind a marker, or at the end of the phase where there is no such marker
+-- from here on.
+local function behind(phase, marker, position)
+    local target = phase.markers[marker]
+    return target and target > position and target or #phase.order + 1
+end
+
+-- Evaluates from a position on, in order.
+local function walk(engine, phase, t, state, outcome, enforcing, position, has_marks)
+    local order, marks, round = phase.order, engine.marks, engine.round
+    local is_gateless = engine.is_gateless
+    local last = #order
+    while position <= last do
+        local rule = order[position]
+        local kind = rule.gate
+        position = position + 1
+        if is_gateless or has_marks and marks[rule.index] == round or kind == "request"
+            or kind == "always" or kind == "state" and state.is_changed then
+            local ends, did_match = evaluate_rule(rule, t, state, outcome, enforcing)
+            if ends then
+                return
+            elseif did_match and rule.skip_after then
+                position = behind(phase, rule.skip_after, position - 1)
+            end
+        end
+    end
+end
+
+-- Evaluates only what asks of the whole request, and goes over to `walk` as soon as that has had an
+-- effect. Returns whether it had one.
+local function probe(engine, phase, t, state, outcome, enforcing)
+    local requests, order = phase.requests, phase.order
+    for i = 1, #requests do
+        local position = requests[i]
+        local rule = order[position]
+        local ends, did_match = evaluate_rule(rule, t, state, outcome, enforcing)
+        if state.is_changed then
+            if not ends then
+                position = position + 1
+                if did_match and rule.skip_after then
+                    position = behind(phase, rule.skip_after, position - 1)
+                end
+                walk(engine, phase, t, state, outcome, enforcing, position, false)
+            end
+            return true
+        end
+    end
+    return false
+end
+
+local function finish(outcome, state)
+    outcome.finished = state.is_finished or nil
+    outcome.detection_only = state.engine == "DetectionOnly" or nil
+    outcome.processor, outcome.force_body = state.processor, state.force_body
+    outcome.body_access = state.body_access
+    outcome.score, outcome.tx = state.score, state.tx
+    return outcome
+end
+
+-- For the next phase that may turn out to be clean.
+local spare
+
+--- Runs the rules of one phase.
+-- @param engine table: of `new`
+-- @param t table: the transaction, of bartizan.waf.collect
+-- @param number number: of the phase
+-- @param enforcing boolean: whether what is disruptive ends the phase; if not, all rules are
+--   evaluated and `allow` allows nothing, as the manual says of DetectionOnly
+-- @return table: the outcome, see above
+function _M.run(engine, t, number, enforcing)
+    local phase, memory = engine.phases[number], t.waf
+    if not memory then
+        memory = { state = nil, candidates = nil, asked = nil }
+        t.waf = memory
+    end
+    local state = memory.state
+    if state and state.is_finished then
+        return finish({ matches = {} }, state)
+    elseif not phase then
+        return state and finish({ matches = {} }, state) or engine.clean
+    end
+    local n = 0
+    if not engine.is_gateless then
+        local err
+        n, err = scan(engine.gate, t, found, memory.asked)
+        if not n then
+            return { matches = {}, score = 0, tx = engine.tx, error = err }
+        end
+        local arguments = t.collections.ARGS
+        memory.asked = arguments and arguments.n or 0
+    end
+    local has_marks = mark(engine, memory, n)
+    local is_own = state ~= nil
+    -- Taken, and given back where nothing has become of them: should anything here ever raise an
+    -- error, the next request gets new ones.
+    state = state or engine.idle or new_state(engine.tx)
+    local outcome = spare or { matches = {} }
+    engine.idle, spare = nil, nil
+    if engine.is_gateless or has_marks or is_own then
+        walk(engine, phase, t, state, outcome, enforcing, 1, has_marks)
+    else
+        probe(engine, phase, t, state, outcome, enforcing)
+    end
+    if state.is_changed then
+        memory.state = state
+        return finish(outcome, state)
+    end
+    engine.idle, spare = state, outcome
+    return engine.clean
+end
+
+return _M
