@@ -54,9 +54,7 @@ def install(
     if source is None:
         tree = find_tree()
         count = len(read_rules(tree.order(), tree.core).rules)
-        say(
-            f"Debian's modsecurity-crs {tree.version} is there ({count} rules); a policy uses it if it names no other"
-        )
+        say(f"Debian's modsecurity-crs {tree.version} is there ({count} rules); it needs no installing")
         return
     made = install_release(source, find_state(state).state / "rules" / "installed", sha256, replace=replace)
     say(f"{'installed' if made.new else 'still good'}: {made.name} ({made.rules} rules) in {made.folder}")

@@ -80,15 +80,14 @@ def apply(
             hit = [rule for rule in rules if means(rule)]
             if not hit and not any(means(rule) for rule in known):
                 lost.append((one.statement, Mistake(f"no rule is meant by {text}{_near(text, rules)}")))
+            if one.variables is not None and hit and all(rule.links[0].operator is None for rule in hit):
+                message = f"rule {hit[0].id} is a SecAction, which has no targets"
+                lost.append((one.statement, Mistake(message)))
             for rule in hit:
                 now = left[rule.id]
                 if now is None or one.variables is None:
                     left[rule.id] = None
-                elif now.links[0].operator is None:
-                    lost.append(
-                        (one.statement, Mistake(f"rule {rule.id} is a SecAction, which has no targets"))
-                    )
-                else:
+                elif now.links[0].operator is not None:
                     first = replace(now.links[0], variables=(*now.links[0].variables, *one.variables))
                     left[rule.id] = replace(now, links=(first, *now.links[1:]))
     kept = (left[entry.id] if isinstance(entry, Rule) else entry for entry in entries)

@@ -42,7 +42,9 @@ def ctl(text: str) -> Ctl:
     if name.startswith("ruleRemoveTarget"):
         value, _, written = value.partition(";")
         if not written.strip():
-            raise Mistake(f"ctl:{name}={value} says not what to leave out; write ctl:{name}={_example(name)}")
+            raise Mistake(
+                f"ctl:{name}={value} does not say what to leave out; write ctl:{name}={_example(name)}"
+            )
         return Ctl(name, _ids(name, value.strip()), one_target(written.strip()))
     if name == "auditLogParts" and not re.fullmatch(r"[+-]?[A-KZa-kz]+", value):
         raise Mistake(f"ctl:{name}={value} must be letters of parts, such as +E")

@@ -158,9 +158,11 @@ def known(kind: str, name: str) -> str:
     table, sign = _TABLES[kind], _SIGNS.get(kind, "")
     if found := table.get(name.lower()):
         return found
-    if why := _REFUSED[kind].get(name.lower()):
-        raise Refusal(f"the {kind} {sign}{name} is refused: {why}")
-    raise Mistake(f"unknown {kind} {sign}{name}{meant(name, table.values(), sign)}")
+    shown = f"{sign}{name}" if sign == f"{kind}:" else f"{kind} {sign}{name}"
+    if why := _REFUSED[kind].get(name.lower().replace("</", "<")):
+        raise Refusal(f"the {shown} is refused: {why}")
+    near = meant(name, table.values(), sign)
+    raise Mistake(f"unknown {shown}{near or '; names are those of the ModSecurity reference manual, v3'}")
 
 
 def meant(name: str, names: Iterable[str], sign: str = "") -> str:

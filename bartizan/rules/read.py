@@ -148,7 +148,7 @@ class _Reader:
         """Apply what is changed of rules, and judge what only the whole tells."""
         entries, lost = apply(self.changes, self.entries, self.aside_rules)
         self.problems += (Problem(statement.place, str(mistake)) for statement, mistake in lost)
-        self.problems += _unmarked(self.entries)
+        self.problems += _unmarked(entries)
         if self.problems:
             raise RulesError(self.problems)
         for entry in entries:

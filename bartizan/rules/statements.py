@@ -14,6 +14,8 @@ from bartizan.rules.problems import Mistake, Place, Problem, RulesError
 
 _CONTINUED: Final = re.compile(r"\\[ \t]*$")
 _NAME: Final = re.compile(r"(<?/?[A-Za-z0-9]+)\s*(.*)", re.DOTALL)
+_ARGUMENT: Final = re.compile(r'(?:[^"\\]|\\.)+', re.DOTALL)
+_QUOTED_TARGETS: Final = re.compile(r'(SecRule\s+)"([^"]*)"(?=\s)', re.IGNORECASE)
 _WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|([^\s"\']\S*)', re.DOTALL)
 
 
@@ -57,7 +59,8 @@ def read_statements(path: Path) -> Iterator[Statement]:
         RulesError: the file can't be read, ends in the middle of a statement, or loses one in a comment.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # str.splitlines would also end a line at a form feed, which a regular expression may hold.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise RulesError([Problem(Place(path, line), "the file is not UTF-8 text")]) from error
@@ -111,9 +114,15 @@ class _Lexer(MSCLexer):  # type: ignore[misc]  # msc-pyparser has no types
         return "T_SECRULE_VARIABLE"
 
     def parse_config_secrule_operator(self, t: Any) -> str:
-        if re.match(r"!?@", t.value) and not self.operator_seen:
-            self.operator_seen = True
-            return "T_SECRULE_OPERATOR_WITH_EXCLAMMARK" if t.value[0] == "!" else "T_SECRULE_OPERATOR"
+        if re.match(r"!?@", t.value):
+            if not self.operator_seen:
+                self.operator_seen = True
+                return "T_SECRULE_OPERATOR_WITH_EXCLAMMARK" if t.value[0] == "!" else "T_SECRULE_OPERATOR"
+            # An argument that begins with @, too: the token ends with its name, the argument does not.
+            if t.lexer.lexstate == "STSECRULEQUOTEDOPERATOR":
+                rest = _ARGUMENT.match(t.lexer.lexdata, t.lexer.lexpos)
+                t.value += rest[0] if rest else ""
+                t.lexer.lexpos += len(rest[0]) if rest else 0
         if t.lexer.lexstate == "STSECRULEOPERATOR":
             t.lexer.begin("STSECRULEACTION")
             self.st_action_quote = 0
@@ -163,7 +172,9 @@ class _Parser(MSCParser):  # type: ignore[misc]
         except Exception as error:  # msc-pyparser raises no other class
             where = error.args[1]["position"] if len(error.args) > 1 else 0
             raise Mistake(f"not understood from {text[where:][:30]!r} on") from error
-        if len(self.configlines) != 1:
+        if len(self.configlines) > 1:
+            raise Mistake("more follows where the statement ends; a comment stands in a line of its own")
+        if not self.configlines:
             raise Mistake("the statement is not whole: a quote is not closed, or an argument is missing")
         read: dict[str, Any] = self.configlines[0]
         return read
@@ -180,4 +191,4 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         Mistake: it is not well formed.
     """
-    return _parser().read(text)
+    return _parser().read(_QUOTED_TARGETS.sub(r"\1\2", text, count=1))
