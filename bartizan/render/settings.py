@@ -44,7 +44,8 @@ def settings(
         RenderError: an address list or the certificate can't be read.
         BartizanError: the rules can't be used.
     """
-    plans = _Plans(generation_dir, compile_plans(policy, layout, routes))
+    rules = compile_plans(policy, layout, routes)
+    plans = _Plans(generation_dir, rules)
     listed = [_route(route, policy, plans, classes[class_of(route)]) for route in routes]
     http = policy.listen.http
     document = {
@@ -63,10 +64,18 @@ def settings(
         "fetch_socket": str(layout.fetch_socket),
         "certificate": _certificate(policy, layout),
         "issuers": {name: _issuer(name, issuer, layout) for name, issuer in policy.issuers.items()},
+        "inspect_refused": _of_the_defaults(policy, rules),
         "plans": plans.documents,
         "routes": listed,
     }
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _of_the_defaults(policy: Policy, rules: dict[RuleSettings, Path]) -> str | None:
+    """Return the plan for requests that no route takes, which are inspected for the audit log alone."""
+    waf = policy.defaults.waf
+    folder = None if waf is None or waf.mode == "off" else rules.get(rule_settings(waf))
+    return None if folder is None else str(folder)
 
 
 class _Plans:

@@ -56,7 +56,6 @@ function _M.decision(request, decision, guard, mode, verdict, reason)
         code = verdict.code,
         status = verdict.status,
         reason = reason or "",
-        inspection = guard == "waf" and request.inspection or nil,
     }
     if mode == "enforce" and decision ~= "noted" then
         request.verdict = verdict.code
@@ -64,8 +63,12 @@ function _M.decision(request, decision, guard, mode, verdict, reason)
     metrics.verdict(guard, mode, decision, verdict.code, request.route)
 end
 
+-- What the rules say stands with the guard that asked them, or with the edge's own refusal.
+local HAS_RULES = { waf = true, edge = true }
+
 -- The names and values of an event, in the order in which people read it.
 local function line(event, request)
+    local inspection = HAS_RULES[event.guard] and request.inspection
     local route = request.route
     return concat({
         '{"time":"', time(event.time),
@@ -83,7 +86,7 @@ local function line(event, request)
         ',"host":', quote(printable(request.host or "", TEXT_BOUND)),
         ',"path":', quote(printable(request.shown_path or "", PATH_BOUND)),
         ',"query":', quote(printable(request.shown_query or "", PATH_BOUND)),
-        event.inspection and ',"waf":' .. event.inspection or "",
+        inspection and ',"waf":' .. inspection or "",
         "}",
     })
 end

@@ -41,6 +41,7 @@ local _M = {}
 local UNFIT = { [10026] = true }
 
 local plans                     -- every plan's steps
+local inspect_refused           -- what the rules say of refused requests, if they are to be asked
 
 local function key_sets(loaded, shared)
     shared.issuers = {}
@@ -99,6 +100,12 @@ function _M.init(path)
         route.reads_headers = reads_headers(loaded.plans[route.plan + 1])
         route.class_http1 = route.class .. "-http1"
         route.fronts = route.class == loaded.front
+    end
+    if loaded.inspect_refused then
+        -- Only now: what matches patterns must be installed for that.
+        local refusals = require("bartizan.inspection.refused")
+        refusals.init(loaded.inspect_refused, shared)
+        inspect_refused = refusals.run
     end
     intake.init(loaded)
     forward.init(loaded)
@@ -245,6 +252,9 @@ function _M.answer()
     local request = requests.get()
     announce(request)
     if request.refusal then
+        if inspect_refused then
+            inspect_refused(request, request.refusal.status)
+        end
         return reply.refuse(request, request.refusal)
     end
     return answers[request.answer](request)

@@ -175,7 +175,6 @@ function _M.read(request, http1)
     end
     C.ngx_http_lua_ffi_req_get_headers(current, buffer, n, 1)
     local names, values, drop, suspect = request.names, request.values, nil, false
-    request.count = n
     for i = 0, n - 1 do
         local element = buffer[i]
         local data, length = element.value.data, element.value.len
@@ -216,6 +215,8 @@ function _M.read(request, http1)
         return 400, reason
     end
     request.drop = drop
+    -- Only now: of a request that was refused half-way the arrays hold what another one had.
+    request.count = n
     return nil
 end
 

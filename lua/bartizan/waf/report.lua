@@ -53,12 +53,13 @@ local function one(match)
 end
 
 --- Writes an inspection.
--- @param inspection table: {score, body = {complete, why}, matches}
+-- @param found table: {complete, why, matches}
+-- @param score number
 -- @param settings table: the plan's: {inbound, paranoia}
 -- @param crs string|nil: which rules
 -- @return string: an object of JSON
-function _M.write(inspection, settings, crs)
-    local matches, written = inspection.matches, {}
+function _M.write(found, score, settings, crs)
+    local matches, written = found.matches, {}
     for i = 1, #matches do
         if i > _M.MATCHES then
             break
@@ -66,12 +67,12 @@ function _M.write(inspection, settings, crs)
         written[i] = one(matches[i])
     end
     return concat({
-        '{"score":', format("%d", inspection.score),
+        '{"score":', format("%d", score),
         ',"threshold":', format("%d", settings.inbound),
         ',"paranoia":', format("%d", settings.paranoia),
         ',"crs":', crs and quote(crs) or "null",
-        ',"body":', quote(inspection.complete),
-        ',"why":', quote(inspection.why),
+        ',"body":', quote(found.complete),
+        ',"why":', quote(found.why),
         ',"matches":[', concat(written, ","), "]",
         #matches > #written and ',"omitted":' .. format("%d", #matches - #written) or "",
         "}",
