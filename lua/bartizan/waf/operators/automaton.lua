@@ -16,6 +16,7 @@ local error = error
 local ffi_fill = ffi.fill
 local ffi_new = ffi.new
 local ipairs = ipairs
+local max = math.max
 local rshift = bit.rshift
 local setmetatable = setmetatable
 local tobit = bit.tobit
@@ -81,21 +82,21 @@ local function step(machine, state, b)
     return new < 0 and 0 or new
 end
 
--- Enters the phrases. Returns, for each depth, the states there, their parents and bytes.
-local function build_trie(machine, phrases)
-    local layers, count = {}, 0
+-- Enters the phrases. Returns how many states there are besides the first one, and of each its
+-- parent, the byte that leads to it, and how long it is.
+local function build_trie(machine, phrases, most)
+    local parents, letters = ffi_new("int32_t[?]", most), ffi_new("uint8_t[?]", most)
+    local lengths, count = ffi_new("int32_t[?]", most), 0
     for number, phrase in ipairs(phrases) do
         local bytes, state = cast(bytes_of, phrase), 0
-        for depth = 1, #phrase do
-            local b = LOWER[bytes[depth - 1]]
+        for length = 1, #phrase do
+            local b = LOWER[bytes[length - 1]]
             local new = child(machine, state, b)
             if new < 0 then
                 count = count + 1
                 new = count
                 add_child(machine, state, b, new)
-                local layer = layers[depth] or {}
-                layers[depth] = layer
-                layer[#layer + 1] = { state = new, parent = state, byte = b }
+                parents[new], letters[new], lengths[new] = state, b, length
             end
             state = new
         end
@@ -104,19 +105,35 @@ local function build_trie(machine, phrases)
             machine.phrase[state] = number
         end
     end
-    return layers
+    return count, parents, letters, lengths
 end
 
-local function connect(machine, layers)
-    for depth, layer in ipairs(layers) do
-        for _, node in ipairs(layer) do
-            local state = node.state
-            local suffix = depth > 1 and step(machine, machine.suffix[node.parent], node.byte) or 0
-            machine.suffix[state] = suffix
-            -- The longest phrase that ends here is the state's own, or ends its longest suffix.
-            if machine.phrase[state] == 0 then
-                machine.phrase[state] = machine.phrase[suffix]
-            end
+-- The states by length, the shortest first, in memory from 0 on.
+local function by_length(count, lengths, longest)
+    local starts, order = ffi_new("int32_t[?]", longest + 2), ffi_new("int32_t[?]", count + 1)
+    for state = 1, count do
+        starts[lengths[state] + 1] = starts[lengths[state] + 1] + 1
+    end
+    for length = 1, longest do
+        starts[length + 1] = starts[length + 1] + starts[length]
+    end
+    for state = 1, count do
+        local place = starts[lengths[state]]
+        order[place], starts[lengths[state]] = state, place + 1
+    end
+    return order
+end
+
+-- Leads each state to its longest suffix. Those of shorter states must be known.
+local function connect(machine, order, count, parents, letters)
+    for i = 0, count - 1 do
+        local state = order[i]
+        local parent = parents[state]
+        local suffix = parent > 0 and step(machine, machine.suffix[parent], letters[state]) or 0
+        machine.suffix[state] = suffix
+        -- The longest phrase that ends here is the state's own, or ends its longest suffix.
+        if machine.phrase[state] == 0 then
+            machine.phrase[state] = machine.phrase[suffix]
         end
     end
 end
@@ -127,12 +144,12 @@ Machine.__index = Machine
 --- Builds the automaton.
 -- @param phrases array of strings, none of them empty
 function _M.new(phrases)
-    local most = 1
+    local most, longest = 1, 0
     for i, phrase in ipairs(phrases) do
         if phrase == "" then
             error("phrase " .. i .. " is empty", 0)
         end
-        most = most + #phrase
+        most, longest = most + #phrase, max(longest, #phrase)
     end
     if most > MOST_STATES then
         error("more than 8 MiB of phrases", 0)
@@ -151,7 +168,8 @@ function _M.new(phrases)
         phrase = ffi_new("int32_t[?]", most),
     }, Machine)
     ffi_fill(machine.first, 256 * 4, 0xFF)
-    connect(machine, build_trie(machine, phrases))
+    local count, parents, letters, lengths = build_trie(machine, phrases, most)
+    connect(machine, by_length(count, lengths, longest), count, parents, letters)
     return machine
 end
 
@@ -160,12 +178,21 @@ end
 -- @return string: the phrase, as it was given
 -- @return nil: none is in the value
 function Machine:find(value)
-    local bytes, phrase = cast(bytes_of, value), self.phrase
-    local state = 0
-    for i = 0, #value - 1 do
-        state = step(self, state, LOWER[bytes[i]])
-        if phrase[state] ~= 0 then
-            return self.phrases[phrase[state]]
+    local bytes, length = cast(bytes_of, value), #value
+    local phrase, suffix = self.phrase, self.suffix
+    local state, i = 0, 0
+    -- One loop rather than one in another: LuaJIT compiles that to code twice as fast.
+    while i < length do
+        local new = child(self, state, LOWER[bytes[i]])
+        if new >= 0 then
+            if phrase[new] ~= 0 then
+                return self.phrases[phrase[new]]
+            end
+            state, i = new, i + 1
+        elseif state == 0 then
+            i = i + 1
+        else
+            state = suffix[state]
         end
     end
     return nil

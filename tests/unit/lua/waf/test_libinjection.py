@@ -136,7 +136,8 @@ def test_no_words_with_dots_are_sql_injection(value: bytes) -> None:
 
 
 MARKUP: Final = b"""
-    onload onerror style href src xmlns javascript: script svg !-- !doctype ?import &#60; < = > / ' " ` x --> ]]>
+    onload onerror style href src xmlns javascript: script svg !-- !doctype ?import &#60;
+    < = > / ' " ` x --> ]]>
 """
 HTML: Final = st.sampled_from([*MARKUP.split(), b" ", b"\t", b"\n", b"\x0b", b"\0"])
 
