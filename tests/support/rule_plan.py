@@ -226,10 +226,10 @@ class RuleEngine:
             folder = read_file
             read = lambda name: (folder / name).read_bytes()  # noqa: E731
         else:
-            read = read_file or (lambda name: None)
+            read = read_file or (lambda _name: None)
         made = make(text.encode(), read, gateless)
         if isinstance(made, tuple):
-            raise ValueError(made[1])
+            raise ValueError(made[1])  # noqa: TRY004 -- nil and a sentence
         self.engine = made
 
     def begin(self, request: Request) -> Any:

@@ -4,6 +4,7 @@
 -- collection, is put in when the rule runs. What is not there is empty text, as in libmodsecurity
 -- (ModSecurity 2 leaves the macro as it stands).
 
+local null = require("bartizan.json").null
 local variables = require("bartizan.waf.variables")
 
 local concat = table.concat
@@ -22,7 +23,7 @@ function _M.prepare(parts)
         if type(part) == "string" then
             prepared[i] = part
         else
-            prepared[i] = variables.reader(part.name, part.key)
+            prepared[i] = variables.reader(part.name, part.key ~= null and part.key or nil)
             constant = false
         end
     end

@@ -195,7 +195,7 @@ end
 -- @return table; raises a sentence where the expression is wrong
 function _M.target(name, selector, regex, count)
     local target = source_of({
-        name = name, selector = selector and lower(selector), count = count,
+        name = name, selector = selector and lower(selector), spelled = selector, count = count,
     })
     if selector and regex then
         -- Caseless, as ModSecurity compiles them.
@@ -206,17 +206,11 @@ function _M.target(name, selector, regex, count)
             end,
         }
     end
-    target.counted = "&" .. name .. (selector and ":" .. selector or "")
     return target
 end
 
 --- The name of a value, as MATCHED_VAR_NAME has it.
 function _M.shown(target, member)
-    if target.count then
-        return target.counted
-    elseif target.from == from.matched_vars or target.from == from.matched_vars_names then
-        return member
-    end
     return member and target.name .. ":" .. member or target.name
 end
 
@@ -250,6 +244,10 @@ function _M.select(targets, exclusions, more, t, state, rule, list)
         local target = targets[i]
         local before = n
         n = target.from(target, t, state, rule, list, n)
+        if target.count then
+            -- Of all there are: what is excluded is not looked at, but counts.
+            n = add(list, before, target, target.spelled, tostring(n - before))
+        end
         if (exclusions or more) and n > before then
             local members, values = list.members, list.values
             local kept = before
@@ -262,9 +260,6 @@ function _M.select(targets, exclusions, more, t, state, rule, list)
                 end
             end
             n = kept
-        end
-        if target.count then
-            n = add(list, before, target, nil, tostring(n - before))
         end
     end
     return n
