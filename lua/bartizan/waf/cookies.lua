@@ -36,6 +36,9 @@ local bytes_of = ffi.typeof("const uint8_t *")
 -- @return number, boolean: how many they hold now, and whether all cookies found room
 function _M.read(text, names, values, n, most)
     local bytes, length = cast(bytes_of, text), #text
+    if length > 0 and bytes[length - 1] == SEMICOLON then
+        length = length - 1
+    end
     while length > 0 and SPACE[bytes[length - 1]] do
         length = length - 1
     end
