@@ -5,7 +5,7 @@
 --     t.scalars.REQUEST_URI                        a text; nil: the variable does not exist
 --     t.collections.ARGS                           { names = {…}, values = {…}, n = 3 }
 --
--- A source is {method, target, protocol, names, values, count} and, where known, {line, address,
+-- A source is {method, target, protocol} and, where known, {names, values, count, line, address,
 -- port, server_address, server_port, id, time}: `target` and `line` as the client sent them,
 -- `protocol` as HTTP/1.1, `names` and `values` of the header fields as sent, `time` in seconds.
 --
@@ -154,6 +154,9 @@ local READERS = {
 
 local function read_fields(t, source)
     local names, values, count = source.names, source.values, source.count
+    if not names then
+        return                                  -- refused before they were read
+    end
     local fields = t.collections.REQUEST_HEADERS
     local lowers = fields.lower
     fields.names, fields.values, fields.n = names, values, count

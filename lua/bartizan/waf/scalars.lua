@@ -133,7 +133,7 @@ function BUILD.FULL_REQUEST(t)
     local source = t.source
     local names, values = source.names, source.values
     local lines = { t.scalars.REQUEST_LINE }
-    for i = 1, source.count do
+    for i = 1, names and source.count or 0 do
         lines[i + 1] = names[i] .. ": " .. values[i]
     end
     lines[#lines + 1] = ""

@@ -99,6 +99,18 @@ def test_the_bound_of_cookies(collect: Collect, cookies: int, complete: str) -> 
     assert read("a;" * cookies) == (complete, None if complete == "full" else "too_many", 1000)
 
 
+def test_a_request_that_was_refused_before_its_fields_were_read(collect: Collect) -> None:
+    head = collect.lua.execute(
+        """
+        local t = require("bartizan.waf.collect").head({
+            method = "GET", target = "/?a=1", protocol = "HTTP/1.1", line = "GET /?a=1 HTTP/1.1",
+        })
+        return t.collections.ARGS.n, t.collections.REQUEST_HEADERS.n, t.scalars.FULL_REQUEST
+        """
+    )
+    assert head == (1, 0, "GET /?a=1 HTTP/1.1\n\n")
+
+
 def test_nothing_grows(collect: Collect) -> None:
     """Requests that never repeat leave nothing behind."""
 
