@@ -13,6 +13,7 @@ import pytest
 
 from tests.docs.blocks import DOCS, ROOT
 from tests.docs.tables import rows, words
+from tests.support import few_rules
 from tests.support.backend import Backend
 from tests.support.gateway import Gateway
 from tests.support.ports import free_port
@@ -38,22 +39,25 @@ def policy(backend: Backend) -> dict[str, Any]:
             route("/away", upstream="away"),
             route("/denied", addresses={"deny": ["127.0.0.1"]}),
             route("/watched", addresses={"deny": ["127.0.0.1"], "mode": "observe"}),
+            route("/rules", waf={}),
         ],
+        "rules": few_rules.RULES,
     }
 
 
 @pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
-    with Gateway(policy(backend)) as running:
+    with Gateway(policy(backend), files=few_rules.FILES) as running:
         running.expect_error("Connection refused")
         with running.client() as client:
             answers = [
                 client.get(f"{path}?password={SECRET}").status_code
                 for path in ("/", "/away", "/denied", "/watched", "/nowhere/..%2f")
             ]
-        assert answers == [200, 502, 403, 200, 400]
+            answers += [client.get(f"/rules?few={word}").status_code for word in ("refuse", "note")]
+        assert answers == [200, 502, 403, 200, 400, 403, 200]
         running.wait_for_access(lambda line: line["verdict"] == "not_canonical")
-        running.wait_for_audit(lambda event: event["code"] == "not_canonical")
+        running.wait_for_audit(lambda event: event["code"] == "waf_matched")
         yield running
 
 
@@ -94,9 +98,21 @@ def test_the_page_has_the_fields_of_each_log(gateway: Gateway, name: str) -> Non
     lines = gateway.access() if name == "access" else gateway.audit()
     assert len(lines) >= 4
     for line in lines:
+        said = line.pop("waf", None)
+        assert (said is not None) == (line.get("guard") == "waf")
         assert list(line) == list(page), "the same fields in the same order"
         for field, value in line.items():
             assert isinstance(value, TYPES[page[field]]), field
+
+
+def test_the_page_has_the_members_of_what_the_rules_say(gateway: Gateway) -> None:
+    said = [event["waf"] for event in gateway.audit() if "waf" in event]
+    assert len(said) == 2
+    for one in said:
+        members = {words(row[0])[0] for row in rows("events.md", "member")}
+        assert set(one) == members - {"omitted"}
+        for match in one["matches"]:
+            assert set(match) == {words(row[0])[0] for row in rows("events.md", "of a match")}
 
 
 def test_the_page_has_every_code_and_its_statuses() -> None:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from tests.docs.blocks import DOCS, ROOT
 from tests.docs.tables import rows, words
-from tests.support import issuer
+from tests.support import few_rules, issuer
 from tests.support.backend import Backend, Request, Response
 from tests.support.exposition import Family, parse
 from tests.support.gateway import Gateway, wait_for
@@ -31,10 +31,12 @@ def policy(backend: Backend) -> dict[str, Any]:
     auth = {"issuer": "good", "audience": issuer.AUDIENCE}
     return {
         "workers": 1,
+        "rules": few_rules.RULES,
         "issuers": {"good": source("/jwks"), "bad": source("/nothing")},
         "upstreams": {"data": {"servers": [backend.url]}},
         "routes": [
             {"prefix": "/", "methods": ["GET"], "upstream": "data", "auth": "none"},
+            {"prefix": "/rules", "methods": ["GET"], "upstream": "data", "auth": "none", "waf": {}},
             {"prefix": "/token", "methods": ["GET"], "upstream": "data", "auth": auth},
             {"path": "/bad", "methods": ["GET"], "upstream": "data", "auth": auth | {"issuer": "bad"}},
         ],
@@ -54,10 +56,11 @@ def backend() -> Iterator[Backend]:
 @pytest.fixture(scope="module")
 def gateway(backend: Backend) -> Iterator[Gateway]:
     """Return a gateway in which every metric has a sample."""
-    with Gateway(policy(backend)) as running:
+    with Gateway(policy(backend), files=few_rules.FILES) as running:
         running.expect_error("issuer bad: no new key set")
         with running.client() as client:
             assert client.get("/token").status_code in {401, 503}
+            assert client.get("/rules?few=refuse").status_code == 403
         wait_for(lambda: all(family.samples for family in metrics(running).values()))
         yield running
 

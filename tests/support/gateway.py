@@ -27,6 +27,8 @@ from tests.support.raw import exchange
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE: Final = 60.0
+# Compiled rules, which all gateways of the tests share: to compile them anew for each would take seconds.
+RULES: Final = ROOT / "build" / "test-rules"
 _BAD_LINE: Final = re.compile(
     r"\[(error|crit|alert|emerg)\]|Traceback|^bartizan: .*(can't|did not|ended by itself)"
 )
@@ -83,6 +85,7 @@ class Gateway:
         ports: Mapping[str, int] | None = None,
         user: str | None = None,
         open_files: int | None = None,
+        own_rules: bool = False,
     ) -> None:
         """Start a gateway and wait until it is ready.
 
@@ -93,9 +96,13 @@ class Gateway:
             ports: of `https`, `http` and `operator`, where the policy has to name one elsewhere too.
             user: whom it runs as where the tests run as root; None for root.
             open_files: how many files each of its processes may open; None for as many as usual.
+            own_rules: whether it compiles its rules itself, and keeps them for itself.
         """
         self.state = Path(tempfile.mkdtemp(prefix="bartizan-test-"))
         self.state.chmod(0o755)  # workers reopen their logs in it
+        if not own_rules:
+            RULES.mkdir(parents=True, exist_ok=True)
+            (self.state / "rules").symlink_to(RULES)
         self._ports = {name: free_port() for name in ("https", "http", "operator")} | dict(ports or {})
         self._expected: list[re.Pattern[str]] = []
         self._stopped = False
@@ -109,7 +116,7 @@ class Gateway:
         if user is not None and os.geteuid() == 0:
             account = pwd.getpwnam(user)
             self._prefix += as_user(account)
-            for path in (self.state, *self.state.iterdir()):
+            for path in (self.state, *(path for path in self.state.iterdir() if not path.is_symlink())):
                 os.chown(path, account.pw_uid, account.pw_gid)
         self._log = (self.state / "run.log").open("ab")
         self.process = self._start()
