@@ -120,6 +120,8 @@ def _from_file(name: str, argument: str, folder: Path, *, negated: bool) -> Oper
         raise Mistake(f"@{name} can't read {file}: {why}") from error
     except UnicodeDecodeError as error:
         raise Mistake(f"@{name} can't read {file}: it is not UTF-8 text") from error
+    except ValueError as error:
+        raise Mistake(f"@{name} can't read {argument.strip()!r}: that is no name of a file") from error
     if not lines:
         raise Mistake(f"@{name} finds nothing in {file}; write one entry a line")
     if name == "ipMatchFromFile":

@@ -1,5 +1,6 @@
 """From rule files to a rule set."""
 
+import glob
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,8 +136,7 @@ class _Reader:
     def include(self, statement: Statement, *, core: bool, optional: bool) -> None:
         named = _one_word(statement, "a file")
         pattern = statement.place.path.parent / named
-        root = Path(pattern.anchor)
-        found = sorted(root.glob(str(pattern.relative_to(root))))
+        found = sorted(Path(path) for path in glob.glob(str(pattern)))  # noqa: PTH207 (Path.glob takes no absolute one)
         if not found and not optional:
             raise Mistake(f"{statement.name} finds no file {pattern}")
         for path in found:
