@@ -26,6 +26,7 @@ local format = string.format
 local io_open = io.open
 local pcall = pcall
 local read_body = body.read
+local reset = collect.reset
 local run_phase = engines.run
 local tonumber = tonumber
 local tostring = tostring
@@ -99,19 +100,44 @@ local function read(source, transaction, head, window, found)
     if not data then
         return
     end
-    transaction.force_body = head.force_body or false
-    transaction.body_access = head.body_access ~= false
     collect_body(transaction, data, {
         window = window,
         truncated = more,
         length = more and tonumber(source.content_length) or nil,
+        force = head.force_body,
+        access = head.body_access,
     })
     note_completeness(found, transaction.body)
 end
 
+-- Transactions that are not under way: to fill a table again costs half of what a new one does. A
+-- request may wait for its body, so one is not enough.
+local SPARE = 64
+local spare, spare_count = {}, 0
+
+local function take(source)
+    local used
+    if spare_count > 0 then
+        used = spare[spare_count]
+        spare_count = spare_count - 1
+    end
+    return collect_head(source, used)
+end
+
+-- What was found has only texts of it. A body may be long, and is not kept.
+local function give_back(transaction, window)
+    if spare_count < SPARE then
+        if window then
+            reset(transaction)
+        end
+        spare_count = spare_count + 1
+        spare[spare_count] = transaction
+    end
+end
+
 local function inspect(rules, source, window, enforcing, found)
     local engine = rules.engine
-    local transaction = collect_head(source)
+    local transaction = take(source)
     local head = run_phase(engine, transaction, 1, enforcing)
     add(found, head)
     note_completeness(found, transaction.head)
@@ -119,12 +145,14 @@ local function inspect(rules, source, window, enforcing, found)
         if window then
             found.complete, found.why = "none", "not_reached"
         end
+        give_back(transaction, nil)
         return
     end
     if window then
         read(source, transaction, head, window, found)
     end
     add(found, run_phase(engine, transaction, 2, enforcing))
+    give_back(transaction, window)
 end
 
 --- Inspects a request.
