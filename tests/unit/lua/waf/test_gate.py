@@ -285,7 +285,7 @@ RULES: Final = [
     values(2, link("ARGS|ARGS_NAMES|REQUEST_COOKIES|REQUEST_COOKIES_NAMES", "@rx (?i)b+a", t="urlDecodeUni")),
     values(3, link("ARGS|!ARGS:a", "@rx ^$")),
     values(4, link("ARGS:b|REQUEST_HEADERS:X-A", "@rx a", t="lowercase", setvars=["tx.n=+1"])),
-    values(5, link("REQUEST_HEADERS:X-A|REQUEST_HEADERS:X-B", "!@rx ^[a-b]*$", t="lowercase")),
+    values(5, link("REQUEST_HEADERS:X-A", "!@rx ^[a-b]*$", t="lowercase")),
     values(6, link("ARGS_NAMES", "@rx ^(.)", capture=True), link("TX:1", "@streq b"), phase=1),
     values(7, link("ARGS", "@rx a$"), link("MATCHED_VARS", "@rx ^b", setvars=["tx.m=+1"])),
     rule(8, link("TX:n", "@ge 2"), gate="state"),
