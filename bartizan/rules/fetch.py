@@ -27,6 +27,9 @@ def fetch(url: str, target: Path, transport: httpx.BaseTransport | None = None) 
     """
     client = httpx.Client(
         timeout=_TIMEOUT,
+        headers={
+            "Accept-Encoding": "identity"
+        },  # the checksum is of the file, not of what a server makes of it
         follow_redirects=True,
         max_redirects=_REDIRECTS,
         transport=transport,

@@ -78,11 +78,7 @@ def install(
     with _locked(folder), tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as scratch:
         made = Path(scratch, "release")
         made.mkdir()
-        found = _take(source, made, Path(scratch, "archive"), transport)
-        if sha256 is not None and sha256.lower() != found:
-            raise BartizanError(
-                f"{source} is not what was demanded: its SHA-256 is {found}, not {sha256.lower()}"
-            )
+        found = _take(source, made, Path(scratch, "archive"), sha256, transport)
         return _place(made, folder, source, found, replace=replace)
 
 
@@ -111,13 +107,15 @@ def installed(name: str, folder: Path) -> Path:
     return release
 
 
-def _take(source: str, made: Path, archive: Path, transport: httpx.BaseTransport | None) -> str:
-    """Bring a source's rules into a folder; return its checksum."""
+def _take(
+    source: str, made: Path, archive: Path, sha256: str | None, transport: httpx.BaseTransport | None
+) -> str:
+    """Bring a source's rules into a folder; return its checksum, judged before anything is unpacked."""
     if "://" in source:
         fetch(source, archive, transport)
     elif Path(source).is_dir():
         _copy(find_tree(Path(source)), made)
-        return _sum_of(_sums(made))
+        return _demanded(_sum_of(_sums(made)), sha256, source)
     elif Path(source).is_file():
         archive = Path(source)
     else:
@@ -125,11 +123,19 @@ def _take(source: str, made: Path, archive: Path, transport: httpx.BaseTransport
             f"{source} is not there; name a folder, an archive (.tar.gz, .zip) or an https address"
         )
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _demanded(hashlib.file_digest(file, "sha256").hexdigest(), sha256, source)
     try:
         unpack(archive, made)
     except BartizanError as error:
         raise BartizanError(str(error).replace(str(archive), source)) from error
+    return found
+
+
+def _demanded(found: str, sha256: str | None, source: str) -> str:
+    if sha256 is not None and sha256.lower() != found:
+        raise BartizanError(
+            f"{source} is not what was demanded: its SHA-256 is {found}, not {sha256.lower()}"
+        )
     return found
 
 
