@@ -1,7 +1,8 @@
-"""lua/bartizan/jose/crypto.lua: nothing leaks, and OpenSSL's error queue is left empty."""
+"""lua/bartizan/jose/crypto.lua: nothing leaks, OpenSSL's error queue stays empty; hashes, random numbers."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -100,6 +101,9 @@ def test_the_error_queue_is_left_empty(issuer: Issuer) -> None:
     for case in bad:
         assert lua.execute(VERIFY_MANY, json.dumps(issuer.jwks()), json.dumps([issuer.forge(case)]), 1) == 0
         assert errors() == 0
+    with pytest.raises(Exception, match="OpenSSL has no digest MD6"):
+        lua.require("bartizan.jose.crypto").hash("MD6")
+    assert errors() == 0
     refused = issuer.keys["ES256"].jwk(x="A" * 43)
     parse = lua.require("bartizan.jose.keyset").parse
     assert parse(json.dumps({"keys": [refused]}), lua.table(["ES256"]))[0] is None
@@ -113,3 +117,10 @@ def test_random_numbers_are_spread_over_the_unit_interval() -> None:
     assert len(set(numbers)) > 1990
     # By chance one tenth stays empty once in 10^90 runs.
     assert {int(number * 10) for number in numbers} == set(range(10))
+
+
+@pytest.mark.parametrize("digest", ["MD5", "SHA1", "SHA256", "SHA512"])
+@pytest.mark.parametrize("text", [b"", b"abc", bytes(range(256)) * 9])
+def test_hashes_are_those_of_python(digest: str, text: bytes) -> None:
+    computed = Lua(encoding="latin-1").require("bartizan.jose.crypto").hash(digest)(text.decode("latin-1"))
+    assert str(computed).encode("latin-1") == hashlib.new(digest, text, usedforsecurity=False).digest()
