@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.console import Console
 
-from load.bench import fixed_rate, machine, plot, report, tokens, wrk
+from load.bench import fixed_rate, machine, plot, report, tokens, traffic
 from load.bench.catalogue import missing
 from load.bench.progress import Progress
 from load.bench.rows import Row
@@ -45,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
         **machine.describe(),
         "rounds": plan.rounds,
         "seconds": plan.seconds,
-        "connections": wrk.CONNECTIONS,
+        "connections": traffic.CONNECTIONS,
         "left_out": left_out,
     }
     report.write(arguments.reports / "bench.json", rows, about)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from load.bench.rows import Row, find
-from load.bench.scenarios import TWIN
+from load.bench.scenarios import CRS4, TWIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,32 @@ def _flat(many: str, few: str, scenario: str) -> tuple[_Budget, _Budget]:
     )
 
 
+_GATEWAY4: Final = CRS4["bartizan"]
+
+
+def _against_modsecurity(scenario: str, times: int) -> tuple[_Budget, _Budget]:
+    """Bound the price of rules against ModSecurity with the same rules, of either release."""
+    return (
+        _cpu(
+            f"{scenario}, CRS 4: time of ModSecurity",
+            1 / times,
+            (scenario, _GATEWAY4),
+            (scenario, CRS4["modsecurity"]),
+        ),
+        _cpu(
+            f"{scenario}, CRS 3.3: time of ModSecurity",
+            1 / times,
+            (scenario, "bartizan"),
+            (scenario, "modsecurity"),
+        ),
+    )
+
+
+def _against_nginx(scenario: str, most: float) -> _Budget:
+    row, base = (scenario, _GATEWAY4), (scenario, "nginx")
+    return _cpu(f"{scenario}, CRS 4: time of plain nginx", most, row, base)
+
+
 _BUDGETS: Final = (
     _cpu("token: time of plain nginx", 1.3, _TOKEN, ("token", "nginx")),
     _cpu("token: time of HAProxy", 0.5, _TOKEN, ("token", "haproxy")),
@@ -69,6 +95,23 @@ _BUDGETS: Final = (
         1 / 50,
         ("issue-token", "bartizan-eddsa"),
         ("issue-token", "book"),
+    ),
+    _against_nginx("get-random", 4),
+    _against_nginx("json", 5),
+    _against_nginx("form-250", 20),
+    _against_nginx("attacks", 8),
+    *(
+        budget
+        for scenario in ("get", "get-random", "json", "prose", "form-250")
+        for budget in _against_modsecurity(scenario, 25)
+    ),
+    *(budget for scenario in ("attacks", "mixed") for budget in _against_modsecurity(scenario, 15)),
+    _Budget(
+        "get-random, CRS 4: MiB of the worker (PSS)",
+        80,
+        ("get-random", _GATEWAY4),
+        None,
+        lambda found: found.memory.proportional_mib,
     ),
     _Budget(
         "100,000 clients: MiB of the worker besides the shared store",

@@ -15,8 +15,11 @@ from load.bench.peers.target import Guards, Site, Target
 from load.bench.scenarios import HOST, TWIN, Scenario, client_address, guards_of, path_of
 from load.bench.tls import Tls
 from load.bench.tokens import Tokens
+from load.bench.traffic import WORD, Load
+from tests.support.raw import exchange, status_of
 
 PATIENCE: Final = 30.0
+_SOME_WORD: Final = b"sunflower"
 _REMAINING: Final = re.compile(r";r=(\d+)")
 
 
@@ -52,6 +55,30 @@ def check_answers(target: Target, scenario: Scenario, tokens: Tokens, tls: Tls, 
             _expect(client.get(path), {401, 403}, "a request without a token")
             forged = {"Authorization": f"Bearer {tokens.forged}"}
             _expect(client.get(path, headers=forged), {401, 403}, "a request with a forged token")
+
+
+def check_verdicts(target: Target, load: Load, tls: Tls) -> None:
+    """Send each of the requests once, and see that attacks are refused and nothing else is.
+
+    All who run rules must so come to the same verdict on each request, or what they cost can't be compared.
+
+    Args:
+        target: whom.
+        load: what it is driven with; where a part of it must be refused, that is the attacks.
+        tls: its certificate.
+
+    Raises:
+        CheckError: if a verdict is another.
+    """
+    port = int(target.url.rpartition(":")[2])
+    for request in dict.fromkeys(load.requests):
+        data = request.raw().replace(WORD.encode(), _SOME_WORD)
+        status = status_of(exchange(port, data, tls=tls.context()))
+        wanted = 403 if request.refused and load.refused else 200
+        if status != wanted:
+            what = "an attack" if request.refused else "a good request"
+            shown = f"{request.method} {request.path[:80]} {request.body[:80]}".strip()
+            raise CheckError(f"{what} gets {status} instead of {wanted}: {shown}")
 
 
 def check_limits(start: Callable[[Site, Guards], Target], site: Site) -> None:

@@ -59,7 +59,7 @@ class Contender:
         self.sent += run.requests
         if self.scenario.differs == "token":
             # What was still under way on each connection must not come again.
-            self.sent += wrk.CONNECTIONS
+            self.sent += self.load.connections
         return Round(
             rps=run.requests / run.seconds,
             cpu_us=(used - before) / run.requests * 1e6,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from load.bench.tls import GROUP, SUITE
-from load.bench.traffic import Request
-from load.bench.wrk import CONNECTIONS, LoadError
+from load.bench.traffic import CONNECTIONS, Request
+from load.bench.wrk import LoadError
 
 SHARE: Final = 0.7
 ROUNDS: Final = 5

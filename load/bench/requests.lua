@@ -1,12 +1,21 @@
--- What wrk sends: `wrk -s requests.lua URL -- TEMPLATE [VALUES START]`.
+-- What wrk sends: `wrk -s requests.lua URL -- TEMPLATE START [VALUES]`.
 --
--- TEMPLATE: a file with a whole request; "{}" in it, if it is there, is a hole.
+-- TEMPLATE: a file with whole requests, which are sent in turn, a NUL between them. A "{*}" in one is
+--     a word of nine letters, another one each time. Where there are VALUES, "{}" is a hole for them.
+-- START: how many requests were sent before, so that no two runs send the same.
 -- VALUES: a file with what goes into the hole, one value a line. They are taken in turn, beginning
---     behind the first START ones, so that no two runs need begin with the same.
+--     behind the first START ones.
 
-local next_value = 0
+local concat = table.concat
+local random = math.random
+
+-- Words are made of three of these: 17,576 ^ 3 of them.
+local syllables = {}
 local values = {}
-local before, after
+local next_value
+-- Of each request the texts between its holes: {texts, n, parts} where every second part is a hole.
+local templates = {}
+local next_template = 0
 
 local function read(path)
     local file = assert(io.open(path, "rb"))
@@ -15,29 +24,60 @@ local function read(path)
     return text
 end
 
-function init(args)
-    local text = read(args[1])
-    local first, last = text:find("{}", 1, true)
-    if not first then
-        before = text
-        function request()
-            return before
+local function word()
+    return syllables[random(#syllables)] .. syllables[random(#syllables)] .. syllables[random(#syllables)]
+end
+
+local function value()
+    next_value = next_value % #values + 1
+    return values[next_value]
+end
+
+-- Cuts a request at its holes. Returns its parts (texts, and functions for holes).
+local function cut(text, has_values)
+    local parts, from = {}, 1
+    while true do
+        local first, last, star = text:find("{(%*?)}", from)
+        while first and star == "" and not has_values do
+            first, last, star = text:find("{(%*?)}", last + 1)
         end
-        return
+        if not first then
+            parts[#parts + 1] = text:sub(from)
+            return parts
+        end
+        parts[#parts + 1] = text:sub(from, first - 1)
+        parts[#parts + 1] = star == "" and value or word
+        from = last + 1
     end
-    before, after = text:sub(1, first - 1), text:sub(last + 1)
-    for value in read(args[2]):gmatch("[^\n]+") do
-        values[#values + 1] = value
+end
+
+function init(args)
+    local start = tonumber(args[2])
+    math.randomseed(start + 1)
+    for i = 0, 26 ^ 3 - 1 do
+        syllables[i + 1] = string.char(97 + i % 26, 97 + math.floor(i / 26) % 26, 97 + math.floor(i / 676))
     end
-    next_value = tonumber(args[3]) % #values
+    if args[3] then
+        for line in read(args[3]):gmatch("[^\n]+") do
+            values[#values + 1] = line
+        end
+        next_value = start % #values
+    end
+    for text in read(args[1]):gmatch("[^%z]+") do
+        templates[#templates + 1] = cut(text, args[3] ~= nil)
+    end
 end
 
 function request()
-    next_value = next_value + 1
-    local value = values[next_value]
-    if not value then
-        next_value = 1
-        value = values[1]
+    next_template = next_template % #templates + 1
+    local parts = templates[next_template]
+    if #parts == 1 then
+        return parts[1]
     end
-    return before .. value .. after
+    local filled = {}
+    for i = 1, #parts do
+        local part = parts[i]
+        filled[i] = i % 2 == 1 and part or part()
+    end
+    return concat(filled)
 end

@@ -12,7 +12,7 @@ import httpx
 from load.bench import fixed_rate, wrk
 from load.bench.backend import Backend
 from load.bench.catalogue import PROXIES, TOKEN_SERVICES
-from load.bench.check import CheckError, check_answers, check_counters, check_limits
+from load.bench.check import CheckError, check_answers, check_counters, check_limits, check_verdicts
 from load.bench.contender import Contender
 from load.bench.cores import Cores
 from load.bench.peers.target import Site, Target
@@ -167,6 +167,11 @@ class Bench:
         assert contender.target is not None
         check_tls(contender.target.url, self._tls)
         check_answers(contender.target, scenario, self._tokens, self._tls, verifies=proxy.verifies)
+        if scenario.guards.waf:
+            assert contender.load is not None
+            if name != scenario.base:
+                contender.load = contender.load.with_rules()
+            check_verdicts(contender.target, contender.load, self._tls)
 
     def _keep(self, contender: Contender, target: Target) -> None:
         """Take a target that has started; it is stopped in the end, whatever comes."""

@@ -1,5 +1,6 @@
 """The scenarios: who takes part, what the proxies have to do, and what is sent to them."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -8,7 +9,8 @@ from typing import Final, Literal
 
 from load.bench.peers.target import Guards
 from load.bench.tokens import Tokens
-from load.bench.traffic import HOLE, Load, Request
+from load.bench.traffic import CONNECTIONS, HOLE, Load, Request
+from load.bench.waf_traffic import REQUESTS
 
 HOST: Final = "api.example.com"
 ROUTES: Final = 10_000
@@ -18,6 +20,17 @@ CLIENTS: Final = 100_000
 # The gateway once more, with the same traffic to few routes, from few clients, with few networks denied.
 TWIN: Final = "bartizan-10"
 FEW: Final = 10
+
+# Who runs rules, and the same with release 4 of the Core Rule Set instead of the one that Debian packages.
+RULE_ENGINES: Final = ("bartizan", "modsecurity")
+CRS4: Final = {"bartizan": "bartizan-crs4", "modsecurity": "modsecurity-crs4"}
+
+
+def crs4() -> Path | None:
+    """Return the checkout of release 4 that lies in the folder that CORPORA names; None if there is none."""
+    corpora = os.environ.get("CORPORA")
+    found = sorted(Path(corpora).resolve().glob("crs-4.*/rules")) if corpora else []
+    return found[-1].parent if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class Scenario:
         base: the target that ratios are of.
         differs: what differs from request to request.
         prefill: how many requests each target gets before anything is measured.
+        connections: how many are kept busy.
     """
 
     name: str
@@ -41,11 +55,19 @@ class Scenario:
     base: str = "nginx"
     differs: Literal["token", "route", "client"] | None = None
     prefill: int = 0
+    connections: int = CONNECTIONS
 
 
 _PROXIES: Final = ("bartizan", "nginx", "haproxy", "envoy")
 _VERIFIERS: Final = (*_PROXIES, "envoy-cache")
 _GATEWAY: Final = ("bartizan", TWIN, "nginx")
+_RULES: Final = ("nginx", *RULE_ENGINES, *CRS4.values())
+
+
+def _rules(name: str, shows: str, connections: int = CONNECTIONS) -> Scenario:
+    guards = Guards(limits=True, token=True, waf=True)
+    return Scenario(name, f"as token, and rules: {shows}", _RULES, guards, connections=connections)
+
 
 SCENARIOS: Final = (
     Scenario("proxy", "no guard", _PROXIES, Guards()),
@@ -80,6 +102,16 @@ SCENARIOS: Final = (
         differs="client",
         prefill=CLIENTS,
     ),
+    _rules("get", "the same GET again"),
+    _rules("get-random", "a GET with 5 arguments, names and values not seen before"),
+    _rules("json", "an order as JSON"),
+    _rules("prose", "a form with what a person wrote"),
+    # Few enough that a peer with a tenth of a second of work for each answers some of them in any run.
+    _rules("form-250", "a form of 250 fields, the names known, the values not", 4),
+    _rules("form-950", "a form of 950 fields", 1),
+    _rules("json-deep", "JSON of 30 levels", 4),
+    _rules("attacks", "nothing but attacks"),
+    _rules("mixed", "70 % GET, 20 % POST, 10 % attacks"),
     Scenario(
         "issue-token",
         "a token service is asked for tokens",
@@ -106,6 +138,8 @@ def select(only: str) -> tuple[Scenario, ...]:
 def guards_of(scenario: Scenario, target: str) -> Guards:
     """Return what a proxy has to do."""
     assert scenario.guards is not None
+    if target in CRS4.values():
+        return replace(scenario.guards, rules=crs4())
     if target != TWIN:
         return scenario.guards
     denied = min(FEW, scenario.guards.denied)
@@ -141,6 +175,9 @@ def load_of(scenario: Scenario, tokens: Tokens, folder: Path, *, few: bool = Fal
         headers.append(("Authorization", f"Bearer {HOLE if scenario.differs == 'token' else tokens.good}"))
     if scenario.differs == "client":
         headers.append(("X-Forwarded-For", HOLE))
+    if scenario.guards.waf:
+        sent = [replace(one, headers=(*headers, *one.headers)) for one in REQUESTS[scenario.name]]
+        return replace(Load.written(sent, folder), connections=scenario.connections)
     request = Request(path_of(scenario), tuple(headers))
     if scenario.differs is None:
         return Load.written(request, folder)

@@ -45,6 +45,9 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
     if guards.lasting:
         # A counter lives until its bucket is full again: of one an hour, an hour for each request.
         rate = {"limit": "1/h", "burst": LASTING_BURST}
+    rules: dict[str, Any] = {}
+    if guards.waf and guards.rules is not None:
+        rules = {"rules": {"source": str(guards.rules)}}
     addresses: dict[str, Any] = {"addresses": {"deny_files": ["denied.txt"]}} if guards.denied else {}
     return {
         "listen": {"http": "off"},
@@ -64,11 +67,13 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
             "rate": rate,
             "concurrency": {"limit": guards.concurrency} if guards.limits else "off",
             **addresses,
+            **({"waf": {"mode": "enforce", "paranoia": 1}} if guards.waf else {}),
         },
+        **rules,
         "routes": [
             {
                 "prefix": f"/service-{number}",
-                "methods": ["GET"],
+                "methods": ["GET", "POST"] if guards.waf else ["GET"],
                 "upstream": "data",
                 "auth": {"issuer": "bench", "audience": AUDIENCE, "scopes": [SCOPE]}
                 if guards.token

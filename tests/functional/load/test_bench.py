@@ -11,6 +11,7 @@ from rich.console import Console
 
 from load.bench import catalogue
 from load.bench.check import CheckError, check_limits
+from load.bench.peers.modsecurity import MODULE
 from load.bench.peers.nginx import Nginx
 from load.bench.peers.target import Guards, Site
 from load.bench.progress import Progress
@@ -71,6 +72,26 @@ def test_the_gateway_beside_nginx(folder: Path, tokens: Tokens) -> None:
         figures = row.as_json()
         for name in ("rps", "cpu_us_per_request", "p50_ms", "p90_ms", "p99_ms", "rss_mib", "own_mib"):
             assert figures[name] > 0
+
+
+@pytest.mark.skipif(not MODULE.exists(), reason=f"{MODULE.name} is not installed (make bench installs it)")
+def test_modsecurity_beside_nginx(folder: Path, tokens: Tokens) -> None:
+    rows = run(folder, tokens, "attacks", "json", targets=("modsecurity", "nginx"))
+    assert [row.error for row in rows.values()] == [None] * 4
+    for scenario in ("attacks", "json"):
+        assert rows[scenario, "modsecurity"].cpu_us > rows[scenario, "nginx"].cpu_us
+
+
+def test_rules_that_let_attacks_through_have_no_figures(
+    folder: Path, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(catalogue.PROXIES, "modsecurity", catalogue.Proxy(Nginx, verifies=False))
+    rows = run(folder, tokens, "attacks", targets=("modsecurity",))
+    assert rows["attacks", "modsecurity"].error is not None
+    assert (
+        "an attack gets 200 instead of 403: GET /service-5/users?q=1%27"
+        in rows["attacks", "modsecurity"].error
+    )
 
 
 def test_a_target_that_lets_all_through_has_no_figures(

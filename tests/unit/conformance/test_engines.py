@@ -35,9 +35,8 @@ def test_the_limits_of_a_release(crs: str, names: set[str]) -> None:
 def test_the_policy_looks_at_everything_and_refuses_nothing() -> None:
     written = policy(SUITE, 1234)
     assert written["rules"]["source"] == "/crs"
-    (route,) = written["routes"]
-    assert route["waf"]["mode"] == "observe"
-    assert route["waf"]["paranoia"] == 4
+    assert written["defaults"]["waf"]["mode"] == "observe"
+    assert written["defaults"]["waf"]["paranoia"] == 4
     assert "source" not in policy(Suite("3.3.4", Path("/crs"), None), 1234)["rules"]
     YAML(typ="safe").load(str(written))
 
@@ -49,9 +48,11 @@ def test_events_are_found_by_address() -> None:
         [
             {"address": "127.1.0.1", "guard": "waf", "waf": waf, **common},
             {"address": "127.1.0.2", "guard": "edge", **common},
+            {"address": "127.1.0.4", "guard": "edge", "waf": {"matches": [{"rule": 911100}]}, **common},
             {"address": "127.1.0.3", "guard": "waf", "waf": {"matches": []}, **common, "decision": "failed"},
         ]
     )
     assert found["127.1.0.1"] == ([Match(942100, "SQL", "found"), Match(949110)], [])
     assert found["127.1.0.2"] == ([], ["edge: c: why"])
+    assert found["127.1.0.4"] == ([Match(911100)], ["edge: c: why"])
     assert found["127.1.0.3"] == ([], ["waf: c: why"])

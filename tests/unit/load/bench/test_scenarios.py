@@ -1,16 +1,20 @@
 """The scenarios, how they are chosen, and what is sent in them."""
 
+import json
 from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
-from load.bench.catalogue import PROXIES, TOKEN_SERVICES
+from load.bench.catalogue import PROXIES, TOKEN_SERVICES, missing
 from load.bench.peers.bartizan import denied
+from load.bench.peers.modsecurity import MODULE
 from load.bench.peers.target import Guards
 from load.bench.scenarios import (
     CLIENTS,
+    CRS4,
     SCENARIOS,
     TWIN,
     Scenario,
@@ -20,6 +24,8 @@ from load.bench.scenarios import (
     select,
 )
 from load.bench.tokens import Tokens
+from load.bench.traffic import WORD, WORD_LENGTH
+from load.bench.waf_traffic import DEPTH, REQUESTS
 
 NAMES = [scenario.name for scenario in SCENARIOS]
 each_of_proxies = pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_what_is_sent(scenario: Scenario, tokens: Tokens, tmp_path: Path) -> Non
     raw = load.template.read_bytes().decode()
     assert raw.count("{}") == (scenario.differs is not None)
     assert (load.values is None) == (scenario.differs is None)
-    assert raw.startswith("GET /service-")
+    assert all(part.startswith(("GET /service-", "POST /service-5/users ")) for part in raw.split("\0"))
     assert raw.count("\n") == raw.count("\r\n")
     assert scenario.guards is not None
     assert ("Authorization: Bearer " in raw) == scenario.guards.token
@@ -106,6 +112,58 @@ def test_the_twin_does_the_same_of_few(name: str, few: Guards) -> None:
     (scenario,) = select(name)
     assert guards_of(scenario, TWIN) == few
     assert guards_of(scenario, "bartizan") == scenario.guards
+
+
+@pytest.mark.parametrize(("target", "rules"), [("bartizan-crs4", "crs-4.1.0"), ("modsecurity", None)])
+def test_release_4_runs_where_it_is_to_be_had(
+    target: str, rules: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "crs-4.1.0" / "rules").mkdir(parents=True)
+    monkeypatch.setenv("CORPORA", str(tmp_path))
+    (scenario,) = select("get")
+    assert guards_of(scenario, target).rules == (rules and tmp_path / rules)
+    assert set(CRS4.values()) & set(missing()) == set() or not MODULE.exists()
+    monkeypatch.delenv("CORPORA")
+    assert set(CRS4.values()) <= set(missing())
+
+
+def test_what_is_mixed_is_what_its_name_says() -> None:
+    sent = REQUESTS["mixed"]
+    counts = {
+        "attacks": sum(request.refused for request in sent),
+        "GET": sum(request.method == "GET" and not request.refused for request in sent),
+        "POST": sum(request.method == "POST" and not request.refused for request in sent),
+    }
+    assert {name: count / len(sent) for name, count in counts.items()} == {
+        "attacks": 0.1,
+        "GET": 0.7,
+        "POST": 0.2,
+    }
+    assert all(request.refused for request in REQUESTS["attacks"])
+    assert [name for name, sent in REQUESTS.items() if any(request.refused for request in sent)] == [
+        "attacks",
+        "mixed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "least", "most"),
+    [("json", None, 300, 400), ("form-250", 250, 7_500, 8_500), ("form-950", 950, 28_000, 33_000)],
+)
+def test_bodies_have_the_size_of_their_names(name: str, fields: int | None, least: int, most: int) -> None:
+    (request,) = REQUESTS[name]
+    body = request.body.replace(WORD, "x" * WORD_LENGTH)
+    assert least <= len(body) <= most
+    assert f"Content-Length: {len(body)}\r\n".encode() in request.raw()
+    assert fields is None or len(parse_qsl(body)) == fields
+
+
+def test_the_depth_of_deep_json() -> None:
+    (request,) = REQUESTS["json-deep"]
+    document, depth = json.loads(request.body), 0
+    while isinstance(document, dict):
+        document, depth = next(iter(document.values())), depth + 1
+    assert depth == DEPTH
 
 
 def test_clients_have_addresses_of_their_own() -> None:

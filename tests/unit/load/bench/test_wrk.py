@@ -1,5 +1,6 @@
 """What wrk prints, and what it sends."""
 
+import re
 from pathlib import Path
 
 import lupa.luajit21
@@ -49,6 +50,18 @@ def test_a_run_with_failures_has_no_figures(line: str, said: str) -> None:
         read_output(head + line + mark + tail)
 
 
+@pytest.mark.parametrize(("refused", "counted"), [(0.5, 5), (0.1, 1)])
+def test_what_must_be_refused_is_counted(refused: float, counted: int) -> None:
+    head, mark, tail = PRINTED.replace("161480 requests", "10 requests").partition("Requests/sec")
+    line = f"  Non-2xx or 3xx responses: {counted}\n"
+    assert read_output(head + line + mark + tail, refused).requests == 10
+    for other in (refused + 0.1, refused - 0.1):
+        with pytest.raises(LoadError, match="Non-2xx" if other <= 0 else "were refused instead of"):
+            read_output(head + line + mark + tail, max(0, other))
+    with pytest.raises(LoadError, match=r"0\.0% of the requests were refused instead of"):
+        read_output(head + mark + tail, refused)
+
+
 @pytest.mark.parametrize(
     "text", ["", "unable to connect", PRINTED.replace("161480 requests", "0 requests")], ids=range(3)
 )
@@ -67,7 +80,7 @@ def sent(load: Load, start: int, count: int) -> list[str]:
     """What the script gives wrk."""
     lua = lupa.luajit21.LuaRuntime(unpack_returned_tuples=True)
     lua.execute(SCRIPT.read_text())
-    words = [str(load.template)] + ([str(load.values), str(start)] if load.values else [])
+    words = [str(load.template), str(start)] + ([str(load.values)] if load.values else [])
     lua.globals().init(lua.table_from(words))
     return [str(lua.globals().request()) for _ in range(count)]
 
@@ -81,6 +94,21 @@ def test_a_request_without_a_hole_is_sent_as_it_is(tmp_path: Path) -> None:
 def test_a_body_comes_with_its_length(tmp_path: Path) -> None:
     load = Load.written(Request("/", (("Host", "x"),), "POST", "a=1&b=2"), tmp_path)
     assert sent(load, 0, 1) == ["POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\na=1&b=2"]
+
+
+def test_several_requests_are_sent_in_turn(tmp_path: Path) -> None:
+    requests = [Request(path, ()) for path in ("/a", "/b{}", "/c")]
+    load = Load.written(requests, tmp_path)
+    assert sent(load, 0, 4) == [f"GET {path} HTTP/1.1\r\n\r\n" for path in ("/a", "/b{}", "/c", "/a")]
+
+
+def test_words_are_others_each_time_and_in_each_run(tmp_path: Path) -> None:
+    load = Load.written(Request("/{*}?{*}={*}", (), "POST", "x={*}"), tmp_path)
+    pattern = r"POST /(\w{9})\?(\w{9})=(\w{9}) HTTP/1.1\r\nContent-Length: 11\r\n\r\nx=(\w{9})"
+    found = [re.fullmatch(pattern, text) for start in (0, 1000) for text in sent(load, start, 100)]
+    words = [word for match in found if match for word in match.groups()]
+    assert len(words) == 800
+    assert len(set(words)) == 800
 
 
 @given(count=st.integers(1, 6), start=st.integers(0, 20), requests=st.integers(1, 15))
