@@ -14,10 +14,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bartizan.rules.model import Link as SecLink
+from bartizan.rules.model import Marker as SecMarker
+from bartizan.rules.model import Rule as SecRule
+from bartizan.rules.read import read_rules
 from tests.support.lua import Lua
 
 Json = dict[str, Any]
@@ -264,3 +268,45 @@ class RuleEngine:
     def last(self, request: Request, *, enforcing: bool = False) -> Outcome:
         """Run a request and give the outcome of the last phase that ran."""
         return self.run(request, enforcing=enforcing)[-1]
+
+
+def read_plan(*paths: Path, **more: Any) -> Json:
+    """Make a plan of files of SecLang, in which every rule is always evaluated."""
+    entries = [
+        Marker(entry.name) if isinstance(entry, SecMarker) else _as_plan(entry)
+        for entry in read_rules(paths, paths).entries
+    ]
+    return make_plan(entries, **more)
+
+
+def _as_plan(entry: SecRule) -> Json:
+    more = {
+        name: getattr(entry, name)
+        for name in ("phase", "disruptive", "argument", "status", "severity", "log", "skip_after")
+    }
+    return rule(entry.id, *map(_link_as_plan, entry.links), tags=list(entry.tags), **more)
+
+
+def _link_as_plan(each: SecLink) -> Json:
+    asked = each.operator
+    return {
+        "targets": [asdict(variable) for variable in each.variables],
+        "operator": asked and {
+            "name": asked.name, "argument": _as_parts(asked.argument), "negated": asked.negated,
+            "entries": list(asked.entries),
+        },
+        "transformations": list(each.transformations), "multi_match": each.multi_match,
+        "capture": each.capture, "line": 1, "msg": _as_parts(each.msg), "logdata": _as_parts(each.logdata),
+        "setvars": [
+            {"key": _as_parts(item.key), "change": item.change, "value": _as_parts(item.value)}
+            for item in each.setvars
+        ],
+        "ctls": [
+            {"name": item.name, "value": item.value, "target": item.target and asdict(item.target)}
+            for item in each.ctls
+        ],
+    }  # fmt: skip
+
+
+def _as_parts(texts: Iterable[Any]) -> list[Any]:
+    return [part if isinstance(part, str) else asdict(part) for part in texts]
