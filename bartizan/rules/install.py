@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
-
-import httpx
+from typing import TYPE_CHECKING, Final
 
 from bartizan.errors import BartizanError
 from bartizan.rules.archive import unpack, wanted
-from bartizan.rules.fetch import fetch
 from bartizan.rules.problems import Place, Problem, RulesError
 from bartizan.rules.read import read_rules
 from bartizan.rules.tree import RuleTree, find_tree
+
+if TYPE_CHECKING:
+    import httpx
 
 MANIFEST: Final = "installed.json"
 _FORMAT: Final = 1
@@ -56,7 +56,7 @@ def install(
     sha256: str | None = None,
     *,
     replace: bool = False,
-    transport: httpx.BaseTransport | None = None,
+    transport: "httpx.BaseTransport | None" = None,
 ) -> Installed:
     """Install a release.
 
@@ -108,10 +108,13 @@ def installed(name: str, folder: Path) -> Path:
 
 
 def _take(
-    source: str, made: Path, archive: Path, sha256: str | None, transport: httpx.BaseTransport | None
+    source: str, made: Path, archive: Path, sha256: str | None, transport: "httpx.BaseTransport | None"
 ) -> str:
     """Bring a source's rules into a folder; return its checksum, judged before anything is unpacked."""
     if "://" in source:
+        # A tenth of a second that no other command should wait for.
+        from bartizan.rules.fetch import fetch  # noqa: PLC0415
+
         fetch(source, archive, transport)
     elif Path(source).is_dir():
         _copy(find_tree(Path(source)), made)

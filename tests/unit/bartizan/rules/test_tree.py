@@ -1,6 +1,7 @@
 """Where a Core Rule Set lies, and in which order its files are read."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,44 @@ def test_the_core_rule_set_4_is_read_whole() -> None:
     read = read_rules(tree.order(), tree.core)
     assert len(read.rules) > 600
     assert all(one.message.startswith("an action of rule 901") for one in read.set_aside)
+
+
+def _texts(tree: RuleTree) -> str:
+    """Return the rules' text without comments, for counting by other means than the reader's."""
+    lines = (line for path in tree.order() for line in path.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+
+
+def test_nothing_of_debians_rules_is_lost() -> None:
+    tree = find_tree()
+    read, text = read_rules(tree.order(), tree.core), _texts(tree)
+    aside = {one.message.split()[1].rstrip(":") for one in read.set_aside if one.message.startswith("rule ")}
+    written = re.findall(r"\bid:(\d+)", text)
+    assert sorted(written) == sorted([*(str(rule.id) for rule in read.rules), *aside])
+    assert len(re.findall(r"^SecMarker\b", text, re.MULTILINE)) == len(read.entries) - len(read.rules)
+    links = [link for rule in read.rules for link in rule.links]
+    # A rule that is set aside has up to three links, all told of one.
+    statements = re.findall(r"^\s*Sec(?:Rule|Action)\b", text, re.MULTILINE)
+    assert 0 <= len(statements) - len(links) <= 3 * len(aside)
+
+
+@pytest.mark.skipif("CORPORA" not in os.environ, reason="needs the Core Rule Set 4 below $CORPORA")
+def test_nothing_of_the_core_rule_set_4_is_lost() -> None:
+    tree = find_tree(next(iter(sorted(Path(os.environ["CORPORA"]).glob("crs-4.*")))))
+    read, text = read_rules(tree.order(), tree.core), _texts(tree)
+    links = [link for rule in read.rules for link in rule.links]
+    operators = [link.operator for link in links if link.operator is not None]
+    counted = {
+        r"^\s*Sec(?:Rule|Action)\b": len(links),
+        r"\bid:\d+": len(read.rules),
+        r"\bsetvar:": sum(len(link.setvars) for link in links),
+        r"\bctl:": sum(len(link.ctls) for link in links),
+        r"\btag:'": sum(len(rule.tags) for rule in read.rules),
+        r"\bt:(?!none\b)\w+": sum(len(link.transformations) for link in links),
+        r"\bcapture\b(?=,)": sum(link.capture for link in links),
+        r"\bmultiMatch\b": sum(link.multi_match for link in links),
+        r"\bskipAfter:": sum(rule.skip_after is not None for rule in read.rules),
+        r"@rx ": sum(operator.name == "rx" for operator in operators),
+        r"!@": sum(operator.negated for operator in operators),
+    }
+    assert {pattern: len(re.findall(pattern, text, re.MULTILINE)) for pattern in counted} == counted
