@@ -9,6 +9,7 @@ from typing import Final
 from bartizan.rules.macros import parts
 from bartizan.rules.model import Operator, Parts
 from bartizan.rules.names import known
+from bartizan.rules.pcre2 import wrong_with
 from bartizan.rules.problems import Mistake
 
 _NUMBERS: Final = frozenset({"eq", "ge", "gt", "le", "lt"})
@@ -23,7 +24,7 @@ _NOTHING: Final = frozenset(
         "validateUtf8Encoding",
     }
 )
-_VERBATIM: Final = frozenset({"rx", "rxGlobal", "verifyCC", "verifyCPF", "verifySSN", "verifySVNR"})
+_PATTERNS: Final = frozenset({"rx", "rxGlobal", "verifyCC", "verifyCPF", "verifySSN", "verifySVNR"})
 _RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _IS_NUMBER: Final = re.compile(r"[+-]?\d+")
 
@@ -54,7 +55,7 @@ def operator(name: str, argument: str, folder: Path, *, negated: bool = False) -
     if name in _FILES:
         return _from_file(name, argument, folder, negated=negated)
     # A regular expression gives a backslash before a quote its own, and equal, meaning.
-    return _with(name, argument if name in _VERBATIM else argument.replace('\\"', '"'), negated=negated)
+    return _with(name, argument if name in _PATTERNS else argument.replace('\\"', '"'), negated=negated)
 
 
 def _with(name: str, text: str, *, negated: bool) -> Operator:
@@ -66,6 +67,8 @@ def _with(name: str, text: str, *, negated: bool) -> Operator:
         raise Mistake(f"@{name} compares with a whole number, not with {text!r}")
     if name == "validateByteRange":
         _judge_range(text)
+    if fixed and name in _PATTERNS and (why := wrong_with(text)) is not None:
+        raise Mistake(f"@{name} has a pattern that PCRE2 can't take: {why}")
     if name in _ENTRIES:
         if not fixed:
             raise Mistake(f"@{name} takes no macros; use @within or @rx")

@@ -6,6 +6,7 @@ from typing import Any, Final
 from bartizan.rules.macros import LOWERED
 from bartizan.rules.model import Variable
 from bartizan.rules.names import COLLECTIONS, known
+from bartizan.rules.pcre2 import wrong_with
 from bartizan.rules.problems import Mistake
 from bartizan.rules.statements import parse
 
@@ -38,6 +39,8 @@ def target(name: str, selector: str, *, excluded: bool = False, count: bool = Fa
     if name != "XML" and selector[0] == "/":
         if len(selector) < 3 or selector[-1] != "/":
             raise Mistake(f"the regular expression in {name}:{selector} is not closed; write {name}:/.../")
+        if (why := wrong_with(selector[1:-1])) is not None:
+            raise Mistake(f"{name}:{selector} has a pattern that PCRE2 can't take: {why}")
         return Variable(name, selector[1:-1], regex=True, excluded=excluded, count=count)
     if name in LOWERED:
         selector = selector.lower()
