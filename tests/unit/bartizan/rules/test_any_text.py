@@ -114,7 +114,7 @@ def test_any_text_is_rules_or_a_mistake_with_its_place(folder: Path, pieces: lis
 
 # One rule as SecLang writes it, from values that are what must be read.
 _NAME = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=8)
-_PATTERN = st.text(
+_OPERAND = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters='"\\%'), min_size=1
 )
 _PLAIN = st.text(
@@ -136,7 +136,7 @@ _RULE = st.fixed_dictionaries(
         "phase": st.integers(1, 5),
         "targets": _TARGETS.map(lambda pair: (pair[0], *pair[1])),
         "negated": st.booleans(),
-        "pattern": _PATTERN.filter(lambda text: text.strip() == text),
+        "text": _OPERAND.filter(lambda text: text.strip() == text),
         "transformations": st.lists(
             st.sampled_from(sorted(set(TRANSFORMATIONS.values()) - {"none"})), max_size=4
         ),
@@ -168,7 +168,7 @@ def _written(rule: dict[str, object], cut: str) -> str:
         *(f"tag:'{tag}'" for tag in rule["tags"]),
         *(f"setvar:'tx.{key}{sign}{value}'" for key, sign, value in rule["setvars"]),
     ]
-    operator = f"{'!' if rule['negated'] else ''}@rx {rule['pattern']}"
+    operator = f"{'!' if rule['negated'] else ''}@streq {rule['text']}"
     return f'SecRule {"|".join(map(_target, targets))} "{operator}" {cut}"{("," + cut).join(actions)}"\n'
 
 
@@ -180,7 +180,7 @@ def test_what_is_written_is_what_is_read(folder: Path, rule: dict[str, object], 
     assert (read.id, read.phase, list(read.tags)) == (rule["id"], rule["phase"], rule["tags"])
     assert link.variables == rule["targets"]
     assert link.operator is not None
-    assert (link.operator.negated, shown(link.operator.argument)) == (rule["negated"], rule["pattern"])
+    assert (link.operator.negated, shown(link.operator.argument)) == (rule["negated"], rule["text"])
     assert list(link.transformations) == rule["transformations"]
     assert shown(link.msg) == rule["msg"]
     assert _setvars(link) == rule["setvars"]
