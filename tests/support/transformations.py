@@ -28,8 +28,9 @@ PIECES: Final = (
     *(b"\xf0\x9f\x98\x80", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"),
 )
 
-TEXTS: Final = st.lists(
-    st.one_of(st.sampled_from(PIECES), st.binary(min_size=1, max_size=3)), max_size=12
+PIECE: Final = st.sampled_from(PIECES)
+TEXTS: Final = st.one_of(
+    st.lists(PIECE, max_size=9), st.lists(st.one_of(PIECE, st.binary(min_size=1, max_size=3)), max_size=9)
 ).map(b"".join)
 
 

@@ -106,6 +106,12 @@ def test_masks_hold_and_no_text_grows_beyond_its_bound(text: bytes) -> None:
         assert length <= len(text) * factor + more, name
 
 
+def test_masks_hold_for_each_case() -> None:
+    """Every transformation on what is a bound of any of them."""
+    for text in {before for pairs in SPEC["transformations"].values() for before, _ in pairs}:
+        lua().execute(IDENTITY, text)
+
+
 @pytest.mark.parametrize("byte", range(256))
 def test_masks_hold_for_each_byte(byte: int) -> None:
     for text in (chr(byte), chr(byte) * 2, "a" + chr(byte) + "b"):

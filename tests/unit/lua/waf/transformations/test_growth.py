@@ -1,4 +1,4 @@
-"""lua/bartizan/waf/transformations/: work grows as texts do, and memory is given back.
+"""lua/bartizan/waf/transformations/: work grows as texts do, and no faster.
 
 Work is counted in instructions of the Lua machine, so that a busy machine changes nothing.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.lua import Lua
-from tests.support.transformations import NAMES, PIECES, transformation
+from tests.support.transformations import NAMES, PIECES
 
 UNITS: Final = [
     *(piece.decode("latin-1") for piece in PIECES),
@@ -77,19 +77,3 @@ def test_a_text_twice_as_long_takes_twice_the_operations(operations: Any, unit: 
 @pytest.mark.parametrize(("first", "second"), RUNS)
 def test_two_runs_twice_as_long_take_twice_the_operations(operations: Any, first: str, second: str) -> None:
     never_more_than_twice(operations, *(first * times + second * times for times in (200, 400)))
-
-
-@pytest.mark.parametrize("length", [4095, 4096, 4097, 8193, 349525, 349526, 1048576, 1048577])
-def test_texts_of_any_length_have_room(length: int) -> None:
-    text = b"<" * length
-    assert transformation("urlEncode")(text) == b"%3c" * length
-    assert transformation("hexDecode")(transformation("hexEncode")(text)) == text
-    assert transformation("base64Decode")(transformation("base64Encode")(text)) == text
-
-
-def test_a_huge_text_weighs_on_nothing_after_it() -> None:
-    runtime = Lua(encoding="latin-1")
-    runtime.execute("apply = require('bartizan.waf.transformations').urlEncode.apply; apply('a ')")
-    before = runtime.memory()
-    runtime.execute("assert(#apply(...) == 24000000)", "<" * 8_000_000)
-    assert runtime.memory() - before < 1 << 20
