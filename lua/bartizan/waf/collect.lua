@@ -30,7 +30,8 @@
 --     processor  (body) "URLENCODED", "JSON", "XML", "MULTIPART" or nil
 --
 -- Where ModSecurity's manual and libmodsecurity 3.0.9 differ, REQUEST_URI is raw, as the manual has
--- it, and REQUEST_BODY is there for forms and where it is forced (ctl), not always.
+-- it. The manual has REQUEST_BODY for forms and where it is forced (ctl), the library always: here
+-- JSON has it, too, which CRS 934210 counts on, but XML has not, as CRS 944100 wants it.
 
 local clock = require("bartizan.clock")
 local cookies = require("bartizan.waf.cookies")
@@ -268,7 +269,7 @@ local function read_body(t, text, limits, cut, force)
     elseif processor or not force then
         fall_short(verdict, "none", "media_type")
     end
-    if processor == "URLENCODED" or force then
+    if processor == "URLENCODED" or processor == "JSON" or force then
         texts.REQUEST_BODY = text
     end
     if cut then
