@@ -1,4 +1,4 @@
-"""lua/bartizan/waf/transformations/buffer.lua: room for texts of any length, and nothing written behind it."""
+"""lua/bartizan/waf/transformations/buffer.lua: room for any length, and nothing written behind it."""
 
 from __future__ import annotations
 
