@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from bartizan.cli import rules_plan
 from bartizan.cli.console import say
 from bartizan.cli.options import DEFAULT_STATE, StateOption
 from bartizan.prepare import find_state
@@ -59,3 +60,13 @@ def install(
     made = install_release(source, find_state(state).state / "rules" / "installed", sha256, replace=replace)
     say(f"{'installed' if made.new else 'still good'}: {made.name} ({made.rules} rules) in {made.folder}")
     say(f"sha256 {made.sha256}; a policy names it so: rules: {{source: {made.name}}}")
+
+
+rules.command(
+    "compile",
+    epilog="Examples: bartizan rules compile  |  bartizan rules compile --source crs-4.28.0 --paranoia 2",
+)(rules_plan.compile_)
+rules.command("list", epilog="Example, all that is left out: bartizan rules list --all --paranoia 2")(
+    rules_plan.list_
+)
+rules.command("show", epilog="Example: bartizan rules show 942100")(rules_plan.show)

@@ -1,0 +1,133 @@
+"""Gates of rules that capture a word and then ask whether it is on a list.
+
+    SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "capture,setvar:'tx.name_%{tx.0}=/%{tx.0}/',chain"
+        SecRule TX:/^name_/ "@within /proxy/ /expect/"
+
+The first question says yes to everything. But the rule matches only if what was captured, with what is set around it,
+lies within the list: these are few texts, and the first pattern with them in the place of its group is a condition.
+"""
+
+import re
+from typing import Final
+
+from bartizan.rules import hyperscan
+from bartizan.rules import regex as regexes
+from bartizan.rules.constants import Constants, text_of
+from bartizan.rules.model import Link, Macro, Rule, Setvar
+from bartizan.rules.patterns import RX, Patterns, Taken, taken
+
+_MOST: Final = 400
+
+
+def through_capture(at: int, number: int, rules: list[Rule], tx: dict[str, str]) -> Patterns | None:
+    """Return what a value must contain so that a link's capture passes the next link; None where that is not known.
+
+    Args:
+        at: which rule.
+        number: which of its links captures.
+        rules: all of them, for what they set.
+        tx: the variables of TX that every request begins with.
+    """
+    links = rules[at].links
+    if number + 1 >= len(links):
+        return None
+    link, following = links[number], links[number + 1]
+    operator, question = link.operator, following.operator
+    if operator is None or question is None or not link.capture or operator.name != "rx" or operator.negated:
+        return None
+    listed = text_of(question.argument)
+    pattern = text_of(operator.argument)
+    if question.name != "within" or question.negated or listed is None or pattern is None:
+        return None
+    if set(following.transformations) - {"lowercase"} or len(following.variables) != 1:
+        return None
+    setvar = _looked_at(at, link, following, rules, tx)
+    if setvar is None or len(setvar.value) != 3 - (setvar.value[:1] == ("",)):
+        return None
+    before, macro, after = setvar.value
+    if not isinstance(before, str) or not isinstance(after, str) or not isinstance(macro, Macro):
+        return None
+    if macro.name != "TX" or macro.key is None or not macro.key.isdigit():
+        return None
+    return _condition(
+        pattern, int(macro.key), (before, after), listed, caseless=bool(following.transformations)
+    )
+
+
+def _looked_at(at: int, link: Link, following: Link, rules: list[Rule], tx: dict[str, str]) -> Setvar | None:
+    """Return the setvar that alone makes what the next link looks at."""
+    target = following.variables[0]
+    if (
+        target.name != "TX"
+        or target.selector is None
+        or target.excluded
+        or target.count
+        or len(link.setvars) != 1
+    ):
+        return None
+    setvar = link.setvars[0]
+    if setvar.change != "=":
+        return None
+    known = Constants(tx)
+    for place, rule in enumerate(rules):
+        for other in rule.links:
+            for each in other.setvars:
+                if place != at or each is not setvar:
+                    known.forget(each.key)
+    if target.regex:
+        begins = re.fullmatch(r"\^(\w+)", target.selector)
+        mine = (
+            isinstance(setvar.key[0], str) and begins and setvar.key[0].lower().startswith(begins[1].lower())
+        )
+        return setvar if mine and known.none_selected(target) else None
+    mine = text_of(setvar.key) == target.selector.lower()
+    return setvar if mine and known.value(target.selector) is None else None
+
+
+def _condition(
+    pattern: str, capture: int, around: tuple[str, str], listed: str, *, caseless: bool
+) -> Patterns | None:
+    try:
+        parsed = regexes.parse(pattern)
+    except regexes.NotUnderstoodError:
+        return None
+    inside = _group(parsed, capture)
+    texts = _between(listed, *around)
+    if inside is not None:
+        texts = [text for text in texts if inside.fullmatch(text)]
+    if not texts or len(texts) > _MOST:
+        return None
+    flags = RX | (hyperscan.CASELESS if caseless else 0)
+    expressions: list[tuple[bytes, int]] = []
+    for text in texts:
+        # Of the whole match the anchors around it hold for the text, too.
+        made = regexes.with_capture(parsed, capture, text) if capture else regexes.with_whole(parsed, text)
+        condition = made and taken(str(regexes.weakened(made)), flags)
+        if not condition:
+            return None
+        expressions.append((condition, flags))
+    return Patterns(tuple(expressions), Taken.CONDITION)
+
+
+def _group(parsed: regexes.Regex, capture: int) -> re.Pattern[str] | None:
+    """Return a group as Python understands it, where it is as simple as a class that repeats."""
+    for sequence in parsed.branches:
+        for item in sequence:
+            if capture and item.capture == capture and item.branches is not None:
+                text = regexes.written(item.branches)
+                if re.fullmatch(r"\[\^?[\w.\-\"';\\s]+\][*+]?", text):
+                    return re.compile(text, re.DOTALL)
+    return None
+
+
+def _between(listed: str, before: str, after: str) -> list[str]:
+    """Return every text that lies within a list if it has `before` and `after` around it."""
+    found: dict[str, None] = {}
+    begins = [match.end() for match in re.finditer(f"(?={re.escape(before)})", listed)]
+    for begin in begins:
+        start = begin + len(before)
+        for match in re.finditer(f"(?={re.escape(after)})", listed[start:]):
+            found[listed[start : start + match.start()]] = None
+            if len(found) > 20 * _MOST:
+                return []
+    return list(found)

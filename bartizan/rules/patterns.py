@@ -1,0 +1,160 @@
+"""What stands for an operator in a Hyperscan database: a superset of what it matches, never less.
+
+`@rx` is compiled as ModSecurity 3 does it (src/utils/regex.cc: PCRE2_DOTALL | PCRE2_MULTILINE, bytes and not UTF-8), so
+the confirming PCRE2 must be given the same two. Hyperscan's classes (`\\s` with the vertical tab, `\\h`, `\\v`, POSIX
+ones) were compared with PCRE2's byte by byte and are equal.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from bartizan.rules import hyperscan
+from bartizan.rules import regex as regexes
+from bartizan.rules.constants import text_of
+from bartizan.rules.model import Operator
+
+RX: Final = hyperscan.DOTALL | hyperscan.MULTILINE | hyperscan.SINGLEMATCH | hyperscan.ALLOWEMPTY
+LITERAL: Final = hyperscan.SINGLEMATCH | hyperscan.ALLOWEMPTY
+_LARGEST: Final = (
+    500  # atoms: Hyperscan's automata have at most 512 states where it can't break a pattern down
+)
+_MOST_PIECES: Final = 64
+
+
+class Taken(Enum):
+    """How a database stands for an operator."""
+
+    WHOLE = "whole"
+    PIECES = "pieces"
+    WEAKENED = "weakened"
+    PREFILTER = "prefilter"
+    CONDITION = "condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Expressions of which at least one matches whatever the operator matches.
+
+    Attributes:
+        expressions: pattern and flags of each.
+        taken: whether they match nothing else (whole; pieces: several that together do), or more: without what
+            Hyperscan doesn't have (weakened), as it weakened them itself (prefilter), or because they stand for
+            something that must be in the value (condition).
+    """
+
+    expressions: tuple[tuple[bytes, int], ...]
+    taken: Taken
+
+
+def patterns_of(operator: Operator) -> Patterns | None:
+    """Return what stands for an operator; None where nothing can, so that the operator itself must be asked."""
+    if operator.negated:
+        return None
+    if operator.name in {"pm", "pmFromFile"}:
+        return literals(operator.entries, caseless=True)
+    argument = text_of(operator.argument)
+    if argument is None:
+        return None
+    match operator.name:
+        case "rx" | "rxGlobal" | "verifyCC" | "verifyCPF" | "verifySSN" | "verifySVNR":
+            return regex(argument)
+        case "contains" | "strmatch" | "containsWord":
+            taken = Taken.CONDITION if operator.name == "containsWord" else Taken.WHOLE
+            return Patterns(((_escaped(argument), LITERAL),), taken)
+        case "beginsWith":
+            return Patterns(((b"\\A" + _escaped(argument), LITERAL),), Taken.WHOLE)
+        case "endsWith":
+            return Patterns(((_escaped(argument) + b"\\z", LITERAL),), Taken.WHOLE)
+        case "streq":
+            return Patterns(((b"\\A" + _escaped(argument) + b"\\z", LITERAL),), Taken.WHOLE)
+        case "validateByteRange":
+            return _outside(argument)
+        case "validateUrlEncoding":
+            hexadecimal, other = b"[0-9a-fA-F]", b"[^0-9a-fA-F]"
+            broken = b"%%(?:%b|%b%b|%b?\\z)" % (other, hexadecimal, other, hexadecimal)
+            return Patterns(((broken, RX),), Taken.WHOLE)
+        case "validateUtf8Encoding":
+            return Patterns(((b"[\\x80-\\xff]", RX),), Taken.CONDITION)
+    return None
+
+
+def regex(text: str) -> Patterns | None:
+    """Return what stands for a regular expression of PCRE.
+
+    In this order: itself, itself in pieces, what is left of it without look-arounds and the like, and what Hyperscan
+    makes of it as a prefilter.
+    """
+    if (pattern := taken(text, RX)) is not None:
+        return Patterns(((pattern, RX),), Taken.WHOLE)
+    try:
+        parsed = regexes.parse(text)
+    except regexes.NotUnderstoodError:
+        pass
+    else:
+        if (pieces := _pieces(parsed)) is not None:
+            return Patterns(tuple((piece, RX) for piece in pieces), Taken.PIECES)
+        if (pieces := _pieces(regexes.weakened(parsed))) is not None:
+            return Patterns(tuple((piece, RX) for piece in pieces), Taken.WEAKENED)
+    flags = RX | hyperscan.PREFILTER
+    pattern = taken(text, flags)
+    return None if pattern is None else Patterns(((pattern, flags),), Taken.PREFILTER)
+
+
+def taken(text: str, flags: int) -> bytes | None:
+    """Return a regular expression as Hyperscan takes it, or None."""
+    pattern = text.encode().replace(b"\0", b"\\x00")
+    return pattern if _complaint(pattern, flags) is None else None
+
+
+def _pieces(parsed: regexes.Regex) -> list[bytes] | None:
+    """Return a regular expression in as few pieces as Hyperscan takes; None where it takes one by no means."""
+    found: list[bytes] = []
+    waiting = [parsed]
+    while waiting:
+        piece = waiting.pop()
+        small = regexes.positions(piece.branches) <= _LARGEST
+        pattern = taken(str(piece), RX) if small else None
+        if pattern is not None:
+            found.append(pattern)
+            continue
+        parted = regexes.halves(piece)
+        if parted is None or len(found) + len(waiting) > _MOST_PIECES:
+            return None
+        waiting += reversed(parted)
+    return found
+
+
+def literals(phrases: Iterable[str], *, caseless: bool, before: bytes = b"", after: bytes = b"") -> Patterns:
+    """Return what stands for phrases anywhere in a value, or between two patterns."""
+    flags = LITERAL | (hyperscan.CASELESS if caseless else 0)
+    found = dict.fromkeys(before + _escaped(phrase) + after for phrase in phrases)
+    return Patterns(tuple((pattern, flags) for pattern in found), Taken.WHOLE)
+
+
+@lru_cache(maxsize=4096)
+def _complaint(pattern: bytes, flags: int) -> str | None:
+    return hyperscan.complaint(pattern, flags)
+
+
+def _escaped(text: str) -> bytes:
+    return b"".join(
+        bytes([byte]) if chr(byte).isalnum() and byte < 0x80 else b"\\x%02x" % byte for byte in text.encode()
+    )
+
+
+def _outside(ranges: str) -> Patterns | None:
+    """Return a class of the bytes that validateByteRange does not allow."""
+    allowed: set[int] = set()
+    for part in ranges.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if match is None:
+            return None
+        allowed |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    refused = [byte for byte in range(256) if byte not in allowed]
+    if not refused:
+        return Patterns((), Taken.WHOLE)
+    return Patterns(((b"[" + b"".join(b"\\x%02x" % byte for byte in refused) + b"]", RX),), Taken.WHOLE)

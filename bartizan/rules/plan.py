@@ -1,0 +1,262 @@
+"""The plan that the edge runs: what is left of the rules, and the gate that wakes them.
+
+`plan.json` names the databases that lie beside it. Numbers are places in the plan's own lists, from 0; the number of a
+pattern in a database is its place in `patterns` plus 1.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bartizan.rules.gate import COLLECTIONS, Gate, Kind, Probe
+from bartizan.rules.hyperscan import Expression
+from bartizan.rules.model import Ctl, Link, Macro, Operator, Parts, Rule, Setvar, Variable
+from bartizan.rules.reachable import Reachable
+from bartizan.rules.settings import RuleSettings
+
+FORMAT: Final = 1
+MATCH_LIMIT: Final = 100_000
+_FAMILIES: Final = {
+    "ARGS": "arguments", "ARGS_NAMES": "arguments", "REQUEST_COOKIES": "arguments", "REQUEST_COOKIES_NAMES": "arguments",
+    "REQUEST_HEADERS": "headers", "REQUEST_HEADERS_NAMES": "headers",
+}  # fmt: skip
+_OTHERS: Final = "request"
+_PARANOIA: Final = "paranoia-level/"
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Database:
+    """What one Hyperscan database is made of.
+
+    Attributes:
+        name: of its file, without the ending.
+        rules: which rule each pattern number stands for.
+    """
+
+    name: str
+    expressions: list[Expression] = field(default_factory=list)
+    numbers: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Plan:
+    """A plan that is not written yet.
+
+    Attributes:
+        document: what plan.json says.
+        databases: what lies beside it.
+        rules: the rules of the plan, in its order.
+        gates: how each is woken.
+        patterns: for each pattern number less 1 the place of its rule.
+    """
+
+    document: Json
+    databases: list[Database]
+    rules: list[Rule]
+    gates: list[Gate]
+    patterns: list[tuple[int, int]]
+
+
+def make_plan(reached: Reachable, gates: Sequence[Gate], settings: RuleSettings, version: str | None) -> Plan:
+    """Put a plan together."""
+    rules = list(reached.rules)
+    builder = _Gates(rules, gates)
+    places = iter(range(len(rules)))
+    phases = [
+        {"phase": phase.number, "rules": [next(places) for _ in phase.rules], "markers": phase.markers}
+        for phase in reached.phases
+    ]
+    document = {
+        "format": FORMAT,
+        "crs": version,
+        "settings": {
+            "paranoia": settings.paranoia,
+            "inbound": settings.inbound,
+            "outbound": settings.outbound,
+        },
+        "tx": dict(sorted(reached.tx.items())),
+        "limits": {"match": MATCH_LIMIT},
+        "phases": phases,
+        "rules": [_rule(rule, gate) for rule, gate in zip(rules, gates, strict=True)],
+        "gate": builder.document(),
+    }
+    return Plan(document, builder.databases, rules, list(gates), builder.patterns)
+
+
+class _Gates:
+    """Numbers the patterns, and tells each kind what is asked of its values."""
+
+    def __init__(self, rules: Sequence[Rule], gates: Sequence[Gate]) -> None:
+        self.patterns: list[tuple[int, int]] = []
+        self._chains: dict[tuple[str, ...], int] = {(): 0}
+        self._asked: dict[Kind, list[tuple[int, Probe, int | None]]] = {}
+        self._expressions: dict[int, Probe] = {}
+        for place, gate in enumerate(gates):
+            for probe in gate.probes:
+                number = self._number(place, probe) if probe.patterns is not None else None
+                for kind in probe.kinds:
+                    self._asked.setdefault(kind, []).append((place, probe, number))
+        self._rules = rules
+        self._kinds = {kind: self._questions(kind) for kind in self._all_kinds()}
+        self.databases = self._databases()
+
+    def _number(self, place: int, probe: Probe) -> int:
+        self.patterns.append((place, self._chain(probe.chain)))
+        number = len(self.patterns)
+        self._expressions[number] = probe
+        return number
+
+    def _chain(self, names: tuple[str, ...]) -> int:
+        return self._chains.setdefault(names, len(self._chains))
+
+    def _all_kinds(self) -> list[Kind]:
+        """Return the kinds, general ones first; a named member is asked what all members are asked."""
+        general = {Kind(kind.collection) for kind in self._asked}
+        return sorted(general | set(self._asked))
+
+    def _questions(self, kind: Kind) -> list[tuple[int, Probe, int | None]]:
+        asked = list(self._asked.get(Kind(kind.collection), ()))
+        if kind.selector:
+            asked = [one for one in asked if not _excludes(self._rules[one[0]].links[one[1].link], kind)]
+            asked += self._asked[kind]
+        return asked
+
+    def _databases(self) -> list[Database]:
+        found: dict[str, Database] = {}
+        for kind, asked in self._kinds.items():
+            numbers = {number for _, _, number in asked if number is not None}
+            if numbers:
+                name = _FAMILIES.get(kind.collection, _OTHERS)
+                found.setdefault(name, Database(name)).numbers |= numbers
+        for database in found.values():
+            for number in sorted(database.numbers):
+                patterns = self._expressions[number].patterns
+                assert patterns is not None
+                database.expressions += [Expression(number, *one) for one in patterns.expressions]
+        return [database for database in found.values() if database.expressions]
+
+    def document(self) -> Json:
+        """Return the plan's member `gate`."""
+        kinds = [self._kind(kind, asked) for kind, asked in self._kinds.items()]
+        return {
+            "databases": [
+                {"file": f"{database.name}.hs", "patterns": len(database.expressions)}
+                for database in self.databases
+            ],
+            "chains": [list(names) for names in self._chains],
+            "patterns": [{"rule": place, "chain": chain} for place, chain in self.patterns],
+            "kinds": kinds,
+        }
+
+    def _kind(self, kind: Kind, asked: Iterable[tuple[int, Probe, int | None]]) -> Json:
+        numbers = sorted({number for _, _, number in asked if number is not None})
+        name = _FAMILIES.get(kind.collection, _OTHERS)
+        database = next((at for at, one in enumerate(self.databases) if one.name == name and numbers), None)
+        shared = database is not None and self.databases[database].numbers != set(numbers)
+        direct = [
+            {"rule": place, "chain": self._chain(probe.chain)}
+            | ({"operator": _operator(probe.operator)} if probe.operator else {"link": probe.link})
+            for place, probe, number in asked
+            if number is None and not probe.present
+        ]
+        chains = {self.patterns[number - 1][1] for number in numbers} | {each["chain"] for each in direct}
+        return {
+            "collection": kind.collection,
+            "selector": kind.selector or None,
+            "database": database,
+            "chains": sorted(chains),
+            "accepts": numbers if shared else None,
+            "direct": direct,
+            "always": sorted({place for place, probe, _ in asked if probe.present}),
+        }
+
+
+def _excludes(link: Link, kind: Kind) -> bool:
+    """Say whether a link leaves out a named member, under each name of the collection that it looks at."""
+    names = {
+        variable.name
+        for variable in link.variables
+        if not variable.excluded and COLLECTIONS.get(variable.name) == kind.collection
+    }
+    excluded = {
+        variable.name
+        for variable in link.variables
+        if variable.excluded and not variable.regex and (variable.selector or "").lower() == kind.selector
+    }
+    return names <= excluded
+
+
+def _rule(rule: Rule, gate: Gate) -> Json:
+    paranoia = [tag.removeprefix(_PARANOIA) for tag in rule.tags if tag.startswith(_PARANOIA)]
+    return {
+        "id": rule.id,
+        "phase": rule.phase,
+        "links": [_link(link) for link in rule.links],
+        "disruptive": rule.disruptive,
+        "argument": rule.argument or None,
+        "blocks": rule.blocks,
+        "status": rule.status,
+        "severity": rule.severity,
+        "msg": _parts(rule.links[0].msg),
+        "tags": list(rule.tags),
+        "log": rule.log,
+        "skip_after": rule.skip_after,
+        "paranoia": int(paranoia[0]) if paranoia and paranoia[0].isdigit() else None,
+        "file": rule.place.path.name,
+        "line": rule.place.line,
+        "gate": {"kind": gate.kind} | ({"link": gate.link} if gate.link is not None else {}),
+        "stirs": gate.stirs,
+        "prepares": gate.prepares,
+    }
+
+
+def _link(link: Link) -> Json:
+    return {
+        "targets": [_target(variable) for variable in link.variables],
+        "operator": None if link.operator is None else _operator(link.operator),
+        "transformations": list(link.transformations),
+        "multi_match": link.multi_match,
+        "capture": link.capture,
+        "setvars": [_setvar(setvar) for setvar in link.setvars],
+        "ctls": [_ctl(ctl) for ctl in link.ctls],
+        "msg": _parts(link.msg),
+        "logdata": _parts(link.logdata),
+        "line": link.place.line,
+    }
+
+
+def _target(variable: Variable) -> Json:
+    return {
+        "name": variable.name,
+        "selector": variable.selector,
+        "regex": variable.regex,
+        "excluded": variable.excluded,
+        "count": variable.count,
+    }
+
+
+def _operator(operator: Operator) -> Json:
+    return {
+        "name": operator.name,
+        "argument": _parts(operator.argument),
+        "negated": operator.negated,
+        "entries": list(operator.entries),
+    }
+
+
+def _setvar(setvar: Setvar) -> Json:
+    return {"key": _parts(setvar.key), "change": setvar.change, "value": _parts(setvar.value)}
+
+
+def _ctl(ctl: Ctl) -> Json:
+    return {
+        "name": ctl.name,
+        "value": ctl.value,
+        "target": None if ctl.target is None else _target(ctl.target),
+    }
+
+
+def _parts(parts: Parts) -> list[Any]:
+    return [{"name": part.name, "key": part.key} if isinstance(part, Macro) else part for part in parts]

@@ -1,0 +1,281 @@
+"""The structure of a regular expression: enough to take it apart without changing what it matches.
+
+Hyperscan refuses some of the Core Rule Set's long alternations as a whole and takes them in pieces, and it has no
+possessive quantifiers or look-arounds. What is read here is only where groups, alternatives and quantifiers are; what
+an atom means is left to Hyperscan and PCRE.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+_QUANTIFIER: Final = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[?+]?")
+_ESCAPE: Final = re.compile(
+    r"\\(?:x\{[0-9A-Fa-f]+\}|x[0-9A-Fa-f]{0,2}|[0-7]{1,3}|c.|[^\w\s]|[A-Za-z]|[\s_89])", re.DOTALL
+)
+_CLASS: Final = re.compile(r"\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]", re.DOTALL)
+_REFUSED_ESCAPES: Final = frozenset("QEgkKGXNpPoRC")
+_GROUP: Final = re.compile(r"\((?:\?(?:[:>|]|[imsx]+:|<?[=!]|P?<\w+>|'\w+'))?")
+_FLAGS: Final = re.compile(r"\(\?([ims]+)\)")
+_LOOKS: Final = frozenset({"(?=", "(?!", "(?<=", "(?<!"})
+
+
+class NotUnderstoodError(ValueError):
+    """A regular expression with something that is not taken apart here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One atom or group, with its quantifier.
+
+    Attributes:
+        text: of an atom all of it; of a group how it begins, such as `(?:`.
+        branches: None for an atom.
+    """
+
+    text: str
+    quantifier: str = ""
+    branches: "tuple[tuple[Item, ...], ...] | None" = None
+    capture: int = 0
+
+    def __str__(self) -> str:
+        if self.branches is None:
+            return self.text + self.quantifier
+        return f"{self.text}{written(self.branches)}){self.quantifier}"
+
+    @property
+    def looks(self) -> bool:
+        """Whether it is a look-around."""
+        return self.text in _LOOKS
+
+
+Sequence = tuple[Item, ...]
+Branches = tuple[Sequence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A regular expression.
+
+    Attributes:
+        flags: the inline flags that it begins with, such as `i`.
+    """
+
+    flags: str
+    branches: Branches
+
+    def __str__(self) -> str:
+        return (f"(?{self.flags})" if self.flags else "") + written(self.branches)
+
+
+def written(branches: Branches) -> str:
+    """Return alternatives as they are written."""
+    return "|".join("".join(map(str, sequence)) for sequence in branches)
+
+
+def parse(text: str) -> Regex:
+    """Take a regular expression apart.
+
+    Raises:
+        NotUnderstoodError: there is something in it that is not known here.
+    """
+    flags = ""
+    while match := _FLAGS.match(text):
+        flags, text = flags + match[1], text[match.end() :]
+    # "^(?i)up": the flags hold from there on, and nothing before has letters.
+    if (match := re.match(r"(\^|\\A|\\b)\(\?i\)", text)) and "|" not in match[1]:
+        flags, text = flags + "i", match[1] + text[match.end() :]
+    reader = _Reader(text)
+    branches = reader.branches()
+    if reader.at != len(text):
+        raise NotUnderstoodError("a parenthesis too many")
+    return Regex("".join(dict.fromkeys(flags)), branches)
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.captures = 0
+
+    def branches(self) -> Branches:
+        found: list[Sequence] = []
+        items: list[Item] = []
+        while self.at < len(self.text) and self.text[self.at] != ")":
+            if self.text[self.at] == "|":
+                self.at += 1
+                found.append(tuple(items))
+                items = []
+            else:
+                items.append(self.item())
+        return (*found, tuple(items))
+
+    def item(self) -> Item:
+        item = self.group() if self.text[self.at] == "(" else Item(self.atom())
+        match = _QUANTIFIER.match(self.text, self.at)
+        if match:
+            self.at = match.end()
+            item = replace(item, quantifier=match[0])
+        return item
+
+    def group(self) -> Item:
+        match = _GROUP.match(self.text, self.at)
+        if match is None or self.text.startswith("(?", self.at) and match[0] == "(":
+            raise NotUnderstoodError(f"a group that begins with {self.text[self.at : self.at + 4]}")
+        capture = 0
+        if match[0] == "(" or match[0].endswith((">", "'")) and match[0] != "(?>":
+            self.captures += 1
+            capture = self.captures
+        self.at = match.end()
+        branches = self.branches()
+        if self.at == len(self.text):
+            raise NotUnderstoodError("a group is not closed")
+        self.at += 1
+        return Item(match[0], branches=branches, capture=capture)
+
+    def atom(self) -> str:
+        here = self.text[self.at]
+        if here == "[":
+            match = _CLASS.match(self.text, self.at)
+        elif here == "\\":
+            match = _ESCAPE.match(self.text, self.at)
+            if match and (match[0][1] in _REFUSED_ESCAPES or match[0][1] in "123456789"):
+                raise NotUnderstoodError(f"{match[0]} in a pattern")
+        else:
+            match = re.compile(".", re.DOTALL).match(self.text, self.at)
+        if match is None:
+            raise NotUnderstoodError(f"not understood: {self.text[self.at : self.at + 10]}")
+        self.at = match.end()
+        return match[0]
+
+
+def positions(branches: Branches) -> int:
+    """Return how many atoms there are, repeated ones as often as they must be: about the states of an automaton."""
+    return sum(_times(item) * _inside(item) for sequence in branches for item in sequence)
+
+
+def _inside(item: Item) -> int:
+    return 1 if item.branches is None else positions(item.branches)
+
+
+def _times(item: Item) -> int:
+    match = re.match(r"\{(\d+)(?:,(\d+))?", item.quantifier)
+    return max(1, int(match[2] or match[1])) if match else 1
+
+
+def weakened(regex: Regex) -> Regex:
+    """Return a regular expression that matches whatever this one does, without what Hyperscan doesn't have.
+
+    Look-arounds go, possessive quantifiers and atomic groups become ordinary ones.
+    """
+    return replace(regex, branches=_weakened(regex.branches))
+
+
+def _weakened(branches: Branches) -> Branches:
+    return tuple(tuple(_weakened_item(item) for item in sequence if not item.looks) for sequence in branches)
+
+
+def _weakened_item(item: Item) -> Item:
+    quantifier = (
+        item.quantifier[:-1] if len(item.quantifier) > 1 and item.quantifier[-1] == "+" else item.quantifier
+    )
+    if item.branches is None:
+        return replace(item, quantifier=quantifier)
+    text = "(?:" if item.text == "(?>" else item.text
+    return Item(text, quantifier, _weakened(item.branches), item.capture)
+
+
+def halves(regex: Regex) -> tuple[Regex, Regex] | None:
+    """Return two regular expressions that together match the same; None where it has no alternatives to part.
+
+    The alternatives are those of the pattern itself, or of its largest group that is not repeated and does not lie
+    in one that is.
+    """
+    found = _parted(regex.branches)
+    return found and (replace(regex, branches=found[0]), replace(regex, branches=found[1]))
+
+
+def _parted(branches: Branches) -> tuple[Branches, Branches] | None:
+    if len(branches) > 1:
+        at = _middle([len(written((sequence,))) for sequence in branches])
+        return branches[:at], branches[at:]
+    sequence = branches[0]
+    places = [
+        (len(str(item)), place)
+        for place, item in enumerate(sequence)
+        if item.branches is not None
+        and not item.looks
+        and item.text != "(?>"
+        and item.quantifier in {"", "?"}
+    ]
+    for _, place in sorted(places, reverse=True):
+        item = sequence[place]
+        if item.quantifier == "?":
+            without, inside = sequence[:place] + sequence[place + 1 :], replace(item, quantifier="")
+            return (without,), ((*sequence[:place], inside, *sequence[place + 1 :]),)
+        parted = _parted(item.branches or ())
+        if parted is not None:
+            first, second = (
+                ((*sequence[:place], replace(item, branches=half), *sequence[place + 1 :]),)
+                for half in parted
+            )
+            return first, second
+    return None
+
+
+def _middle(sizes: list[int]) -> int:
+    """Return where to cut so that the parts are about equal, with something in both."""
+    total, before = sum(sizes), 0
+    for at, size in enumerate(sizes):
+        before += size
+        if before * 2 >= total:
+            return max(1, min(at + 1, len(sizes) - 1))
+    return 1
+
+
+def with_capture(regex: Regex, capture: int, text: str) -> Regex | None:
+    """Return what a regular expression must match if one of its groups captured a text.
+
+    Returns:
+        None where the group is repeated, looked around for, or not there.
+    """
+    found, branches = _replaced(regex.branches, capture, _literally(text))
+    return replace(regex, branches=branches) if found else None
+
+
+def with_whole(regex: Regex, text: str) -> Regex | None:
+    """Return what a regular expression must match if all that it matched is a text."""
+    if len(regex.branches) != 1:
+        return None
+    sequence = regex.branches[0]
+    first = sequence[:1] if sequence and sequence[0].text in {"^", "\\A"} else ()
+    last = sequence[-1:] if len(sequence) > 1 and sequence[-1].text in {"$", "\\z"} else ()
+    return replace(regex, branches=((*first, _literally(text), *last),))
+
+
+def _literally(text: str) -> Item:
+    return Item("(?:", branches=(tuple(Item(escaped(letter)) for letter in text),))
+
+
+def _replaced(branches: Branches, capture: int, inside: Item) -> tuple[bool, Branches]:
+    hit = False
+    made: list[Sequence] = []
+    for sequence in branches:
+        items: list[Item] = []
+        for item in sequence:
+            made_item = item
+            if item.capture == capture and not item.quantifier:
+                hit, made_item = True, inside
+            elif item.branches is not None and not item.quantifier and not item.looks:
+                found, below = _replaced(item.branches, capture, inside)
+                hit, made_item = hit or found, replace(item, branches=below)
+            items.append(made_item)
+        made.append(tuple(items))
+    return hit, tuple(made)
+
+
+def escaped(letter: str) -> str:
+    """Return a character as a pattern that means just this one, byte by byte."""
+    if letter.isascii() and letter.isalnum():
+        return letter
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode())
