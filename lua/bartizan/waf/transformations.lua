@@ -26,8 +26,7 @@ local FILES = {
 
 local _M = {}
 
--- Names are found without regard to case, as in libmodsecurity: CRS itself has both
--- base64Decode and base64decode.
+-- Names are found without regard to case, as in libmodsecurity.
 local by_name = {}
 
 for _, file in ipairs(FILES) do
