@@ -28,8 +28,7 @@ def request(given: Input) -> bytes:
     if given.encoded_request:
         return base64.b64decode(given.encoded_request, validate=False)
     if given.raw_request:
-        # Written with escapes for single bytes.
-        return given.raw_request.encode("latin-1")
+        return given.raw_request.encode()
     headers = list(given.headers.items())
     data = _data(given)
     complete = given.autocomplete_headers and not given.stop_magic
