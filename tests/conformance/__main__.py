@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bartizan.errors import BartizanError
 from tests.conformance import report
 from tests.conformance.engines.engine import Engine
 from tests.conformance.engines.gateway import GatewayEngine
@@ -36,7 +37,12 @@ def main(words: list[str] | None = None) -> int:
             sys.stderr.write(NOT_RUN)
             return 0
         ran = [_run(suite, arguments) for suite in suites if arguments.suite in suite.root.name]
-    except (SuiteError, OverridesError) as error:
+    except (
+        SuiteError,
+        OverridesError,
+        BartizanError,
+        AssertionError,
+    ) as error:  # AssertionError: a Gateway's
         sys.stderr.write(f"conformance: {error}\n")
         return 2
     if not ran:

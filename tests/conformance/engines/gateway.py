@@ -2,18 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from bartizan.policy.base import Method
+from bartizan.rules import RuleSettings, RuleSource, compile_rules
 from tests.conformance import overrides
 from tests.conformance.engines.engine import Engine, setup
 from tests.conformance.judge import Match
 from tests.conformance.overrides import Override
 from tests.conformance.suites import Suite
-from tests.support.gateway import Gateway, wait_for
+from tests.support.gateway import ROOT, RULES, Gateway, wait_for
 from tests.support.raw import exchange
 
-_SETUP: Final = "setup.conf"
+PARANOIA: Final = 4
+# Always in the same place, so that what was compiled with it is found again.
+SETUPS: Final = ROOT / "build" / "conformance"
 # From 127.0.0.1, where no stage comes from, behind all of them: one worker writes its events in order.
 _LAST: Final = (
     b"GET /?last=%3Cscript%3Ealert(1)%3C/script%3E HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -31,7 +35,13 @@ class GatewayEngine(Engine):
             backend: the port of the service behind it.
         """
         self._suite = suite
-        self._gateway = Gateway(policy(suite, backend), files={_SETUP: setup(suite.crs)})
+        SETUPS.mkdir(parents=True, exist_ok=True)
+        own = SETUPS / f"setup-{suite.crs}.conf"
+        own.write_text(setup(suite.crs), encoding="utf-8")
+        # Compiled before it starts: that takes longer than a start is waited for.
+        source = RuleSource(folder=suite.rules, before=(own,))
+        compile_rules(source, RuleSettings(paranoia=PARANOIA), RULES / "compiled")
+        self._gateway = Gateway(policy(suite, own, backend))
         self.port = int(self._gateway.http.rpartition(":")[2])
 
     def matches(self) -> Mapping[str, tuple[list[Match], list[str]]]:
@@ -49,18 +59,18 @@ class GatewayEngine(Engine):
         self._gateway.stop()
 
 
-def policy(suite: Suite, backend: int) -> dict[str, Any]:
+def policy(suite: Suite, own: Path, backend: int) -> dict[str, Any]:
     """Return the policy: everything to one service, looked at by all rules, and nothing refused by them."""
     source = {} if suite.rules is None else {"source": str(suite.rules)}
     return {
         "listen": {"https": "off", "http": {"redirect": False}},
         "workers": 1,
         "upstreams": {"service": {"servers": [f"http://127.0.0.1:{backend}"]}},
-        "rules": {**source, "before": [_SETUP]},
+        "rules": {**source, "before": [str(own)]},
         "defaults": {
             "body": "16MiB",
             "rate": {"limit": "1000000/s", "burst": 1000000},
-            "waf": {"mode": "observe", "paranoia": 4, "window": "1MiB", "incomplete": "pass"},
+            "waf": {"mode": "observe", "paranoia": PARANOIA, "window": "1MiB", "incomplete": "pass"},
         },
         "routes": [
             {

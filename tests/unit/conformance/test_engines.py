@@ -11,6 +11,7 @@ from tests.conformance.engines.gateway import policy, read_events
 from tests.conformance.judge import Match
 from tests.conformance.suites import Suite
 
+OWN = Path("/own.conf")
 SUITE = Suite("4.28.0", Path("/crs"), Path("/crs"))
 
 
@@ -33,11 +34,11 @@ def test_the_limits_of_a_release(crs: str, names: set[str]) -> None:
 
 
 def test_the_policy_looks_at_everything_and_refuses_nothing() -> None:
-    written = policy(SUITE, 1234)
+    written = policy(SUITE, OWN, 1234)
     assert written["rules"]["source"] == "/crs"
     assert written["defaults"]["waf"]["mode"] == "observe"
     assert written["defaults"]["waf"]["paranoia"] == 4
-    assert "source" not in policy(Suite("3.3.4", Path("/crs"), None), 1234)["rules"]
+    assert "source" not in policy(Suite("3.3.4", Path("/crs"), None), OWN, 1234)["rules"]
     YAML(typ="safe").load(str(written))
 
 
