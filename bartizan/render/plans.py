@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bartizan.layout import Layout
 from bartizan.policy import Policy, ResolvedRoute, Waf
-from bartizan.rules.settings import Exclusion, RuleSettings, RuleSource
+from bartizan.rules import Exclusion, RuleSettings, RuleSource, compile_rules
+from bartizan.rules.install import installed
 
 Progress = Callable[[int, int, str], None]
 
@@ -28,8 +29,6 @@ def rule_source(policy: Policy, layout: Layout) -> RuleSource:
     Raises:
         BartizanError: they go by a name under which none are installed.
     """
-    from bartizan.rules.install import installed
-
     named = policy.rules.source
     return RuleSource(
         folder=installed(named, layout.rules / "installed") if isinstance(named, str) else named,
@@ -58,8 +57,6 @@ def compile_plans(
     }
     if not wanted:
         return {}
-    from bartizan.rules import compile_rules
-
     source = rule_source(policy, layout)
     return {
         settings: compile_rules(source, settings, layout.rules / "compiled", progress) for settings in wanted

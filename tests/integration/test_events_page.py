@@ -13,8 +13,8 @@ import pytest
 
 from tests.docs.blocks import DOCS, ROOT
 from tests.docs.tables import rows, words
-from tests.support import few_rules
 from tests.support.backend import Backend
+from tests.support.few_rules import few_rules
 from tests.support.gateway import Gateway
 from tests.support.ports import free_port
 from tests.support.refusals import MEMBERS
@@ -25,7 +25,7 @@ TYPES: Final[dict[str, type | tuple[type, ...]]] = {"text": str, "number": (int,
 SECRET: Final = "correct-horse"
 
 
-def policy(backend: Backend) -> dict[str, Any]:
+def policy(backend: Backend, rules: Path) -> dict[str, Any]:
     def route(path: str, **settings: Any) -> dict[str, Any]:
         return {"prefix": path, "methods": ["GET"], "upstream": "data", "auth": "none", **settings}
 
@@ -41,13 +41,13 @@ def policy(backend: Backend) -> dict[str, Any]:
             route("/watched", addresses={"deny": ["127.0.0.1"], "mode": "observe"}),
             route("/rules", waf={}),
         ],
-        "rules": few_rules.RULES,
+        "rules": few_rules(rules),
     }
 
 
 @pytest.fixture(scope="module")
-def gateway(backend: Backend) -> Iterator[Gateway]:
-    with Gateway(policy(backend), files=few_rules.FILES) as running:
+def gateway(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with Gateway(policy(backend, tmp_path_factory.mktemp("rules"))) as running:
         running.expect_error("Connection refused")
         with running.client() as client:
             answers = [
@@ -142,8 +142,10 @@ def test_every_guard_of_the_page_is_one() -> None:
 def test_decisions_are_those_of_the_sources() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in EDGE.rglob("*.lua"))
     written = set(re.findall(r'decision = "(\w+)"', text))
-    written |= set(re.findall(r'audit\.decision\(\w+, "(\w+)"', text))
-    written |= set(re.findall(r'step\.observing and "(\w+)" or "(\w+)"', text)[0])
+    written |= set(re.findall(r'\bdecision\(\w+, "(\w+)"', text))
+    written |= set(
+        re.findall(r'verdict.failed and "(\w+)" or step.observing and "(\w+)"\s+or "(\w+)"', text)[0]
+    )
     assert {words(row[0])[0] for row in rows("events.md", "decision")} == written
 
 

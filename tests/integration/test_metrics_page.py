@@ -13,9 +13,10 @@ from ruamel.yaml import YAML
 
 from tests.docs.blocks import DOCS, ROOT
 from tests.docs.tables import rows, words
-from tests.support import few_rules, issuer
+from tests.support import issuer
 from tests.support.backend import Backend, Request, Response
 from tests.support.exposition import Family, parse
+from tests.support.few_rules import few_rules
 from tests.support.gateway import Gateway, wait_for
 
 ALERTS: Final[Any] = YAML(typ="safe", pure=True).load(DOCS / "alerts.yaml")
@@ -24,14 +25,14 @@ RULES: Final[list[dict[str, Any]]] = [rule for group in ALERTS["groups"] for rul
 OF_THE_SCRAPER: Final = {"up": {"job", "instance"}}
 
 
-def policy(backend: Backend) -> dict[str, Any]:
+def policy(backend: Backend, rules: Path) -> dict[str, Any]:
     def source(path: str) -> dict[str, Any]:
         return {"issuer": issuer.ISSUER, "jwks": f"{backend.url}{path}", "algorithms": ["ES256"]}
 
     auth = {"issuer": "good", "audience": issuer.AUDIENCE}
     return {
         "workers": 1,
-        "rules": few_rules.RULES,
+        "rules": few_rules(rules),
         "issuers": {"good": source("/jwks"), "bad": source("/nothing")},
         "upstreams": {"data": {"servers": [backend.url]}},
         "routes": [
@@ -54,9 +55,9 @@ def backend() -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
-def gateway(backend: Backend) -> Iterator[Gateway]:
+def gateway(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Return a gateway in which every metric has a sample."""
-    with Gateway(policy(backend), files=few_rules.FILES) as running:
+    with Gateway(policy(backend, tmp_path_factory.mktemp("rules"))) as running:
         running.expect_error("issuer bad: no new key set")
         with running.client() as client:
             assert client.get("/token").status_code in {401, 503}

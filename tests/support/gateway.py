@@ -27,6 +27,8 @@ from tests.support.raw import exchange
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE: Final = 60.0
+# The Core Rule Set is compiled once, which takes long where many tests run.
+PATIENCE_WITH_RULES: Final = 600.0
 # Compiled rules, which all gateways of the tests share: to compile them anew for each would take seconds.
 RULES: Final = ROOT / "build" / "test-rules"
 _BAD_LINE: Final = re.compile(
@@ -305,7 +307,8 @@ class Gateway:
         )
 
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        patience = PATIENCE_WITH_RULES if '"waf"' in self.policy_file.read_text("utf-8") else PATIENCE
+        deadline = time.monotonic() + patience
         while "bartizan: ready: " not in self.stderr():
             assert self.process.poll() is None, f"bartizan run ended:\n{self.stderr()}"
             assert time.monotonic() < deadline, f"bartizan run is not ready:\n{self.stderr()}"

@@ -290,7 +290,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RuleSource, RuleSett
         asked.append((source, settings, cache))
         return cache / f"plan-{settings.paranoia}-{len(settings.exclusions)}"
 
-    monkeypatch.setattr("bartizan.rules.compile_rules", compile_rules, raising=False)
+    monkeypatch.setattr("bartizan.render.plans.compile_rules", compile_rules)
     return asked
 
 
