@@ -127,17 +127,34 @@ def compile_database(expressions: Sequence[Expression]) -> bytes:
         library.hs_free_database(database)
 
 
-def complaint(pattern: bytes, flags: int) -> str | None:
+def complaint(pattern: bytes, flags: int, *, whole: bool) -> str | None:
     """Return why a pattern is not taken, or None if it is.
 
-    It is compiled: what Hyperscan finds too large shows only then.
+    Args:
+        pattern: in PCRE's syntax.
+        flags: its flags.
+        whole: compile it, which takes a hundred times as long: what is too large shows only then.
     """
+    if b"\0" in pattern:
+        return "a NUL byte"
     try:
-        database = _compile([Expression(1, pattern, flags)])
+        if whole:
+            _library().hs_free_database(_compile([Expression(1, pattern, flags)]))
+        else:
+            _judge(pattern, flags)
     except HyperscanError as error:
         return error.why
-    _library().hs_free_database(database)
     return None
+
+
+def _judge(pattern: bytes, flags: int) -> None:
+    library, info, error = _library(), ctypes.c_void_p(), ctypes.POINTER(_CompileError)()
+    if library.hs_expression_info(pattern, flags, ctypes.byref(info), ctypes.byref(error)) == _SUCCESS:
+        _libc().free(info)
+        return
+    why = error.contents.message.decode("utf-8", "replace").rstrip(".") if error else "no reason given"
+    library.hs_free_compile_error(error)
+    raise HyperscanError(why)
 
 
 class Scanner:

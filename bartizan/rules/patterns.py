@@ -18,11 +18,18 @@ from bartizan.rules.constants import text_of
 from bartizan.rules.model import Operator
 
 RX: Final = hyperscan.DOTALL | hyperscan.MULTILINE | hyperscan.SINGLEMATCH | hyperscan.ALLOWEMPTY
+PLAIN: Final = frozenset(
+    {*range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0x100), *b" _.,@:+!?-"}
+)
+"""Bytes of which most harmless values consist, and few attacks: what can match there fits into a small database."""
 LITERAL: Final = hyperscan.SINGLEMATCH | hyperscan.ALLOWEMPTY
 _LARGEST: Final = (
     500  # atoms: Hyperscan's automata have at most 512 states where it can't break a pattern down
 )
+_LONG: Final = 3_000  # bytes: what is shorter is small enough, whatever it is
 _MOST_PIECES: Final = 64
+_LARGE: Final = 100  # atoms of a group before which a pattern may be cut
+_LIGHT: Final = 12  # atoms of an alternative that is not worth cutting after
 
 
 class Taken(Enum):
@@ -30,6 +37,7 @@ class Taken(Enum):
 
     WHOLE = "whole"
     PIECES = "pieces"
+    CUT = "cut"
     WEAKENED = "weakened"
     PREFILTER = "prefilter"
     CONDITION = "condition"
@@ -93,12 +101,16 @@ def regex(text: str) -> Patterns | None:
     try:
         parsed = regexes.parse(text)
     except regexes.NotUnderstoodError:
-        pass
-    else:
-        if (pieces := _pieces(parsed)) is not None:
-            return Patterns(tuple((piece, RX) for piece in pieces), Taken.PIECES)
-        if (pieces := _pieces(regexes.weakened(parsed))) is not None:
-            return Patterns(tuple((piece, RX) for piece in pieces), Taken.WEAKENED)
+        return _prefilter(text)
+    for taking, kind in ((parsed, Taken.PIECES), (regexes.weakened(parsed), Taken.WEAKENED)):
+        if (cut := regexes.cut(taking, _LARGE, _LIGHT)) is not None:
+            taking, kind = cut, Taken.CUT
+        if (pieces := _pieces(taking)) is not None:
+            return Patterns(tuple((piece, RX) for piece in pieces), kind)
+    return _prefilter(text)
+
+
+def _prefilter(text: str) -> Patterns | None:
     flags = RX | hyperscan.PREFILTER
     pattern = taken(text, flags)
     return None if pattern is None else Patterns(((pattern, flags),), Taken.PREFILTER)
@@ -107,7 +119,7 @@ def regex(text: str) -> Patterns | None:
 def taken(text: str, flags: int) -> bytes | None:
     """Return a regular expression as Hyperscan takes it, or None."""
     pattern = text.encode().replace(b"\0", b"\\x00")
-    return pattern if _complaint(pattern, flags) is None else None
+    return pattern if _complaint(pattern, flags, large=len(pattern) > _LONG) is None else None
 
 
 def _pieces(parsed: regexes.Regex) -> list[bytes] | None:
@@ -116,9 +128,7 @@ def _pieces(parsed: regexes.Regex) -> list[bytes] | None:
     waiting = [parsed]
     while waiting:
         piece = waiting.pop()
-        small = regexes.positions(piece.branches) <= _LARGEST
-        pattern = taken(str(piece), RX) if small else None
-        if pattern is not None:
+        if regexes.positions(piece.branches) <= _LARGEST and (pattern := taken(str(piece), RX)) is not None:
             found.append(pattern)
             continue
         parted = regexes.halves(piece)
@@ -136,8 +146,19 @@ def literals(phrases: Iterable[str], *, caseless: bool, before: bytes = b"", aft
 
 
 @lru_cache(maxsize=4096)
-def _complaint(pattern: bytes, flags: int) -> str | None:
-    return hyperscan.complaint(pattern, flags)
+def _complaint(pattern: bytes, flags: int, *, large: bool) -> str | None:
+    return hyperscan.complaint(pattern, flags, whole=large)
+
+
+@lru_cache(maxsize=65536)
+def plain(pattern: bytes) -> bytes | None:
+    """Return what of a pattern can match in values of plain bytes only; None: nothing can."""
+    try:
+        parsed = regexes.parse(pattern.decode())
+    except (regexes.NotUnderstoodError, UnicodeDecodeError):
+        return pattern
+    restricted = regexes.restricted(parsed, PLAIN)
+    return None if restricted is None else str(restricted).encode()
 
 
 def _escaped(text: str) -> bytes:

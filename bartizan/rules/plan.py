@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bartizan.rules.gate import COLLECTIONS, Gate, Kind, Probe
 from bartizan.rules.hyperscan import Expression
+from bartizan.rules.patterns import PLAIN, plain
 from bartizan.rules.model import Ctl, Link, Macro, Operator, Parts, Rule, Setvar, Variable
 from bartizan.rules.reachable import Reachable
 from bartizan.rules.settings import RuleSettings
@@ -32,7 +33,7 @@ class Database:
 
     Attributes:
         name: of its file, without the ending.
-        rules: which rule each pattern number stands for.
+        numbers: of the patterns that it stands for.
     """
 
     name: str
@@ -92,7 +93,7 @@ class _Gates:
         self.patterns: list[tuple[int, int]] = []
         self._chains: dict[tuple[str, ...], int] = {(): 0}
         self._asked: dict[Kind, list[tuple[int, Probe, int | None]]] = {}
-        self._expressions: dict[int, Probe] = {}
+        self._expressions: dict[int, list[Expression]] = {}
         for place, gate in enumerate(gates):
             for probe in gate.probes:
                 number = self._number(place, probe) if probe.patterns is not None else None
@@ -105,7 +106,8 @@ class _Gates:
     def _number(self, place: int, probe: Probe) -> int:
         self.patterns.append((place, self._chain(probe.chain)))
         number = len(self.patterns)
-        self._expressions[number] = probe
+        expressions = probe.patterns.expressions if probe.patterns else ()
+        self._expressions[number] = [Expression(number, *one) for one in expressions]
         return number
 
     def _chain(self, names: tuple[str, ...]) -> int:
@@ -124,18 +126,23 @@ class _Gates:
         return asked
 
     def _databases(self) -> list[Database]:
-        found: dict[str, Database] = {}
+        """Return for each family of kinds the database of all values and that of plain ones, where not empty."""
+        families: dict[str, set[int]] = {}
         for kind, asked in self._kinds.items():
             numbers = {number for _, _, number in asked if number is not None}
-            if numbers:
-                name = _FAMILIES.get(kind.collection, _OTHERS)
-                found.setdefault(name, Database(name)).numbers |= numbers
-        for database in found.values():
-            for number in sorted(database.numbers):
-                patterns = self._expressions[number].patterns
-                assert patterns is not None
-                database.expressions += [Expression(number, *one) for one in patterns.expressions]
-        return [database for database in found.values() if database.expressions]
+            families.setdefault(_family(kind), set()).update(numbers)
+        found: list[Database] = []
+        for name, numbers in families.items():
+            whole = Database(
+                name, [one for number in sorted(numbers) for one in self._expressions[number]], numbers
+            )
+            small = [
+                Expression(one.number, pattern, one.flags)
+                for one in whole.expressions
+                if (pattern := plain(one.pattern)) is not None
+            ]
+            found += [whole, Database(f"{name}-plain", small, {one.number for one in small})]
+        return [database for database in found if database.expressions]
 
     def document(self) -> Json:
         """Return the plan's member `gate`."""
@@ -145,15 +152,23 @@ class _Gates:
                 {"file": f"{database.name}.hs", "patterns": len(database.expressions)}
                 for database in self.databases
             ],
+            "plain": sorted(PLAIN),
             "chains": [list(names) for names in self._chains],
             "patterns": [{"rule": place, "chain": chain} for place, chain in self.patterns],
             "kinds": kinds,
         }
 
+    def _place(self, name: str, numbers: list[int]) -> int | None:
+        """Return which database of a name holds some of the patterns."""
+        for at, database in enumerate(self.databases):
+            if database.name == name and not database.numbers.isdisjoint(numbers):
+                return at
+        return None
+
     def _kind(self, kind: Kind, asked: Iterable[tuple[int, Probe, int | None]]) -> Json:
         numbers = sorted({number for _, _, number in asked if number is not None})
-        name = _FAMILIES.get(kind.collection, _OTHERS)
-        database = next((at for at, one in enumerate(self.databases) if one.name == name and numbers), None)
+        database = self._place(_family(kind), numbers)
+        small = self._place(f"{_family(kind)}-plain", numbers)
         shared = database is not None and self.databases[database].numbers != set(numbers)
         direct = [
             {"rule": place, "chain": self._chain(probe.chain)}
@@ -166,11 +181,16 @@ class _Gates:
             "collection": kind.collection,
             "selector": kind.selector or None,
             "database": database,
+            "plain": small,
             "chains": sorted(chains),
             "accepts": numbers if shared else None,
             "direct": direct,
             "always": sorted({place for place, probe, _ in asked if probe.present}),
         }
+
+
+def _family(kind: Kind) -> str:
+    return _FAMILIES.get(kind.collection, _OTHERS)
 
 
 def _excludes(link: Link, kind: Kind) -> bool:

@@ -202,14 +202,14 @@ class _Walk:
         for at, entry in enumerate(entries):
             name = entry.name if isinstance(entry, Marker) else str(entry.id)
             if skipped_by is not None:
-                if skipped_by.skip_after == name:
-                    skipped_by = None
                 if isinstance(entry, Rule):
                     self._drop(
                         entry,
                         Why.UNREACHABLE,
                         f"rule {skipped_by.id} always skips it under this policy's settings",
                     )
+                if skipped_by.skip_after == name:
+                    skipped_by = None
             elif isinstance(entry, Rule):
                 stays, skips = self._rule(entry, bool(doubtful))
                 if stays is not None:

@@ -6,7 +6,9 @@ an atom means is left to Hyperscan and PCRE.
 """
 
 import re
+import warnings
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 _QUANTIFIER: Final = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[?+]?")
@@ -15,8 +17,9 @@ _ESCAPE: Final = re.compile(
 )
 _CLASS: Final = re.compile(r"\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]", re.DOTALL)
 _REFUSED_ESCAPES: Final = frozenset("QEgkKGXNpPoRC")
-_GROUP: Final = re.compile(r"\((?:\?(?:[:>|]|[imsx]+:|<?[=!]|P?<\w+>|'\w+'))?")
+_GROUP: Final = re.compile(r"\((?:\?(?:[:>]|[ims]+:|<?[=!]|P?<\w+>|'\w+'))?")
 _FLAGS: Final = re.compile(r"\(\?([ims]+)\)")
+_BETWEEN: Final = frozenset({"^", "$", r"\b", r"\B", r"\A", r"\z", r"\Z"})
 _LOOKS: Final = frozenset({"(?=", "(?!", "(?<=", "(?<!"})
 
 
@@ -221,6 +224,84 @@ def _parted(branches: Branches) -> tuple[Branches, Branches] | None:
             )
             return first, second
     return None
+
+
+def cut(regex: Regex, large: int, light: int) -> Regex | None:
+    """Return less of a regular expression in which one large group follows another: all that matches matches it.
+
+    Together the two would have as many states as one has times the pieces of the other. After the first group's large
+    alternatives nothing more is asked; after its small ones all is.
+
+    Args:
+        regex: the whole.
+        large: from how many atoms a group is large.
+        light: up to how many atoms an alternative is small.
+    """
+    if len(regex.branches) != 1:
+        return None
+    sequence = regex.branches[0]
+    groups = [
+        at
+        for at, item in enumerate(sequence)
+        if item.branches is not None and positions(item.branches) > large
+    ]
+    if len(groups) < 2 or sequence[groups[0]].quantifier or sequence[groups[0]].looks:
+        return None
+    at = groups[0]
+    group = sequence[at]
+    small = tuple(branch for branch in group.branches or () if positions((branch,)) <= light)
+    heavy = tuple(branch for branch in group.branches or () if positions((branch,)) > light)
+    if not heavy:
+        return None
+    first = (*sequence[:at], replace(group, branches=heavy))
+    # What begins at the value's first byte is an automaton of its own, and cheaper so.
+    anchored = tuple(branch for branch in small if branch and branch[0].text in {"^", "\\A"})
+    loose = tuple(branch for branch in small if branch not in anchored)
+    rest = tuple(
+        (*sequence[:at], replace(group, branches=some), *sequence[at + 1 :])
+        for some in (anchored, loose)
+        if some
+    )
+    return replace(regex, branches=(first, *rest))
+
+
+def restricted(regex: Regex, allowed: frozenset[int]) -> Regex | None:
+    """Return what a regular expression can match in values that consist of some bytes only; None: nothing."""
+    branches = _restricted(regex.branches, allowed)
+    return replace(regex, branches=branches) if branches else None
+
+
+def _restricted(branches: Branches, allowed: frozenset[int]) -> Branches:
+    found = (_restricted_sequence(sequence, allowed) for sequence in branches)
+    return tuple(sequence for sequence in found if sequence is not None)
+
+
+def _restricted_sequence(sequence: Sequence, allowed: frozenset[int]) -> Sequence | None:
+    items: list[Item] = []
+    for item in sequence:
+        if item.looks:
+            items.append(item)
+        elif item.branches is None and _may_be(item.text, allowed):
+            items.append(item)
+        elif item.branches is not None and (branches := _restricted(item.branches, allowed)):
+            items.append(replace(item, branches=branches))
+        elif not item.quantifier.startswith(("?", "*", "{0")):
+            return None
+    return tuple(items)
+
+
+@lru_cache(maxsize=65536)
+def _may_be(atom: str, allowed: frozenset[int]) -> bool:
+    """Say whether an atom may match an allowed byte, or matches between bytes; yes where Python can't tell."""
+    if atom in _BETWEEN or "[:" in atom or not atom.isascii():
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Python may mean otherwise one day
+            pattern = re.compile(atom.encode(), re.DOTALL | re.IGNORECASE)
+    except (re.error, OverflowError):
+        return True
+    return any(pattern.fullmatch(bytes([byte])) for byte in allowed)
 
 
 def _middle(sizes: list[int]) -> int:
