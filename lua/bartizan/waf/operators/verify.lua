@@ -4,6 +4,7 @@
 -- Each place of the value is tried, as a longer run of digits can hide the number. All capture it
 -- as TX:0 and return it.
 
+local budget = require("bartizan.waf.budget")
 local pcre2 = require("bartizan.waf.pcre2")
 
 local byte = string.byte
@@ -35,7 +36,7 @@ local function all_equal(digits, count)
     return true
 end
 
-local function check(op, value, _, captures)
+local function search(op, value, captures)
     local start, length = 0, #value
     while start < length do
         local first, last = op.regex:find(value, start)
@@ -52,6 +53,17 @@ local function check(op, value, _, captures)
         start = first + 1
     end
     return false
+end
+
+-- All places of a value have one budget, also where no request's is running.
+local function check(op, value, _, captures)
+    if budget.is_running() then
+        return search(op, value, captures)
+    end
+    budget.begin()
+    local matches, text = search(op, value, captures)
+    budget.finish()
+    return matches, text
 end
 
 local function maker(is_valid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -13,6 +14,17 @@ from tests.support.memory import resident_bytes
 
 LIMIT_REACHED: Final = (None, "match limit reached")
 MEBIBYTE: Final = 1 << 20
+
+# What each costs grows with a power of the value's length, but no place of it takes many steps.
+SLOW: Final = [
+    (
+        r"(?:<|x)[^0-9<>A-Z_a-z]*(?:[^\s\x0b\"'<>]*:)?[^0-9<>A-Z_a-z]*[^0-9A-Z_a-z]*?(?:s[^a-z]*c|f[^a-z]*o)",
+        "<!--",
+    ),
+    (r"(?:\"|')[\s\S]*[\s/](?:on|style)[\s]*=", "\"' "),
+    (r"\s*\s*\s*[xy]$", "  "),
+]
+
 
 # Each looks for its match in a number of ways that grows with a power of the value's length, or faster.
 # With each a value that it matches.
@@ -46,6 +58,79 @@ def test_a_match_comes_to_a_bound(lua: Lua, pattern: str, value: str, twin: str)
     assert regex.find(regex, value, 0) == LIMIT_REACHED
     # And the next value is judged as if nothing had been.
     assert regex.test(regex, twin) is True
+
+
+@pytest.mark.parametrize(("pattern", "piece"), SLOW)
+def test_a_value_comes_to_a_bound_though_no_place_does(lua: Lua, pattern: str, piece: str) -> None:
+    regex = new(lua, pattern)
+    assert regex.test(regex, piece * 100) is False
+    assert regex.test(regex, piece * 250_000) == LIMIT_REACHED
+    assert regex.test(regex, piece * 100) is False
+
+
+def test_the_budget_is_a_requests(lua: Lua) -> None:
+    budget = lua.require("bartizan.waf.budget")
+    regex = new(lua, "a")
+    budget.set(0)
+    budget.begin()
+    # Nothing is matched any more until the next request.
+    assert budget.is_spent()
+    assert regex.test(regex, "a") == LIMIT_REACHED
+    budget.finish()
+    assert not budget.is_running()
+    budget.set(60_000)
+    budget.begin()
+    assert regex.test(regex, "a") is True
+    assert not budget.is_spent()
+    assert 0 < budget.left() <= 60_000_000
+    budget.finish()
+
+
+def test_the_budget_is_set(lua: Lua) -> None:
+    budget = lua.require("bartizan.waf.budget")
+    regex = new(lua, r"(?:\"|')[\s\S]*[\s/](?:on|style)[\s]*=")
+    value = "\"' " * 2000
+    budget.set(60_000)
+    assert regex.test(regex, value) is False
+    budget.set(0)
+    assert regex.test(regex, value) == LIMIT_REACHED
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 127, 128, 129, 1000])
+@pytest.mark.parametrize(
+    ("pattern", "value"),
+    [
+        ("x", "x"),
+        ("x$", "x"),
+        (r"(?<=a{50})x", "x"),
+        (r"\Bx", "x"),
+        ("(?-m)x$", "x"),
+        (r"x\z", "x"),
+        (r"(?:a|b)*x", "x"),
+        (r"a{0,600}x", "x"),
+        (r"[\s\S]*x", "x"),
+        (r"(?<!a)bx", "bx"),
+    ],
+)
+def test_a_match_is_found_wherever_it_begins(lua: Lua, pattern: str, value: str, length: int) -> None:
+    """Places are tried by strides: what Python finds in one go is found over their ends."""
+    regex = new(lua, pattern)
+    text = "a" * length + value
+    # Python has no (?-m), which is its default; `$` and \\z are the same where no line feed is.
+    found = re.search(pattern.replace("(?-m)", "").replace(r"\z", r"\Z"), text)
+    assert regex.find(regex, text, 0) == (False if found is None else found.span())
+
+
+ANCHORED: Final = [r"\Ab", "(?-m)^b", r"\Gb", "(?s:.*)b$", r"\A(?:a|b)*c"]
+
+
+@pytest.mark.parametrize("pattern", ANCHORED)
+def test_what_is_bound_to_the_beginning_stays_bound(lua: Lua, pattern: str) -> None:
+    regex = new(lua, pattern)
+    filler = "a" * 64
+    assert regex.test(regex, "b" + "c" * 300) is not pattern.startswith("(?s")
+    assert regex.test(regex, filler + "b" + filler + "c" * 300) is (pattern == ANCHORED[4])
+    assert regex.test(regex, filler * 4 + "b") is (pattern == ANCHORED[3])
 
 
 @pytest.mark.parametrize("verb", ["", "(*NO_JIT)"])
