@@ -20,7 +20,8 @@ local _M = {}
 
 local limit = 200 * MILLISECONDS
 
--- While a request is under way: what was used when it began, and when to look again.
+local running = false
+-- From the first look on: what was used by then, and when to look at that clock again.
 local base, deadline
 
 --- Sets the budget of a request, or of a match outside of any, for this process.
@@ -28,30 +29,42 @@ function _M.set(milliseconds)
     limit = milliseconds * MILLISECONDS
 end
 
---- Begins a request's budget. It must be over before the worker turns to another request.
+--- Begins a request's budget; one that was not finished is forgotten. The worker must not turn to
+-- another request before it is finished.
 function _M.begin()
-    base, deadline = used(), now() + limit
+    running, base = true, nil
 end
 
 --- Ends it.
 function _M.finish()
-    base = nil
+    running = false
 end
 
 --- Whether a budget was begun.
 function _M.is_running()
-    return base ~= nil
+    return running
+end
+
+-- At the first match: a request that needs none costs no system call.
+local function start()
+    base, deadline = used(), now() + limit
 end
 
 --- How much of the budget is left.
 -- @return number: of microseconds, negative where more was used than there was
 function _M.left()
+    if not base then
+        start()
+    end
     return limit - (used() - base)
 end
 local left = _M.left
 
 --- Whether the budget that was begun is spent.
 function _M.is_spent()
+    if not base then
+        start()
+    end
     if now() < deadline then
         return false
     end
