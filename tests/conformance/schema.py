@@ -60,6 +60,7 @@ class Input(_Part):
         raw_request: all of the request (older schema).
         autocomplete_headers: whether Content-Type, Content-Length and Connection are added where they lack.
         stop_magic: the opposite of that (older schema).
+        of_older_schema: whether it is of the older schema, whose runners give an empty POST no length.
     """
 
     dest_addr: str = "localhost"
@@ -78,6 +79,7 @@ class Input(_Part):
     virtual_host_mode: bool = False
     save_cookie: bool = False
     follow_redirect: bool = False
+    of_older_schema: bool = False
 
     @model_validator(mode="after")
     def _is_one_request(self) -> "Input":
@@ -147,7 +149,10 @@ class Stage(_Part):
     @model_validator(mode="before")
     @classmethod
     def _unwrap(cls, value: Any) -> Any:
-        return value["stage"] if isinstance(value, dict) and set(value) == {"stage"} else value
+        if not isinstance(value, dict) or set(value) != {"stage"}:
+            return value
+        stage = value["stage"]
+        return stage | {"input": stage["input"] | {"of_older_schema": True}}
 
 
 class Test(_Part):

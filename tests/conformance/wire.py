@@ -42,7 +42,8 @@ def request(given: Input) -> bytes:
     if complete:
         if not _has(headers, "connection"):
             headers.append(("Connection", "close"))
-        if not _has(headers, "content-length") and (data or _WITH_BODY.search(given.method)):
+        has_length = data or (_WITH_BODY.search(given.method) and not given.of_older_schema)
+        if has_length and not _has(headers, "content-length"):
             headers.append(("Content-Length", str(len(data))))
     lines = [f"{given.method} {given.uri} {given.version}"]
     lines += [f"{name}: {value}" for name, value in headers]
