@@ -159,6 +159,13 @@ end
 
 local ENGINE = { on = "On", off = "Off", detectiononly = "DetectionOnly" }
 
+-- Those that only make rules match less, or the body be read as it stands.
+local QUIET = {
+    ruleremovebyid = true, ruleremovebytag = true, ruleremovebymsg = true,
+    ruleremovetargetbyid = true, ruleremovetargetbytag = true, ruleremovetargetbymsg = true,
+    forcerequestbodyvariable = true,
+}
+
 -- By name in lower case. Each makes, at load, what is called when the rule matches;
 -- nil where the gateway's own settings decide, or where there is nothing to change.
 local CTL = {
@@ -206,16 +213,18 @@ local CTL = {
 --- Prepares ctl actions, at load.
 -- @param ctls array: {name, value, target}
 -- @param rules array: all rules of the plan
--- @return array of function(state, t)
+-- @return array of function(state, t), boolean: whether all are quiet
 function _M.ctls(ctls, rules)
-    local prepared = {}
+    local prepared, are_quiet = {}, true
     for _, ctl in ipairs(ctls) do
-        local maker = CTL[lower(ctl.name)]
+        local name = lower(ctl.name)
+        local maker = CTL[name]
         if maker then
             prepared[#prepared + 1] = maker(ctl, rules)
+            are_quiet = are_quiet and QUIET[name] == true
         end
     end
-    return prepared
+    return prepared, are_quiet
 end
 
 return _M

@@ -9,7 +9,9 @@ local ffi = require("ffi")
 local bor = bit.bor
 local byte = string.byte
 local cast = ffi.cast
+local char = string.char
 local ffi_new = ffi.new
+local find = string.find
 local ipairs = ipairs
 local lshift = bit.lshift
 
@@ -32,6 +34,7 @@ local NAMES = {
     "REMARK",     -- - and #, which begin a comment in SQL and in scripts
     "COMMAND",    -- " ' ^ , ; which command lines have around and between words
     "OTHER",
+    "SPECIAL",    -- all but PLAIN, what harmless values consist of and few attacks do without
     "DOT",        -- the whole text is one dot: the one path without a slash that is not in order
 }
 
@@ -77,6 +80,14 @@ members("\"'^,;", "COMMAND", CLASS)
 for b = 0, 255 do
     if CLASS[b] == 0 then
         CLASS[b] = _M.OTHER
+    end
+end
+
+-- As bartizan/rules/patterns.py has it: texts of these alone are asked of a small database.
+local PLAIN = "^[%w\128-\255 _.,@:+!?%-]$"
+for b = 0, 255 do
+    if not find(char(b), PLAIN) then
+        CLASS[b] = bor(CLASS[b], _M.SPECIAL)
     end
 end
 

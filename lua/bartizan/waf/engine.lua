@@ -25,6 +25,7 @@
 --     tx              TX after the phase
 --     error           nil, or a sentence: something could not be judged
 
+local budget = require("bartizan.waf.budget")
 local evaluate = require("bartizan.waf.evaluate")
 local gate = require("bartizan.waf.gate")
 local hyperscan = require("bartizan.waf.hyperscan")
@@ -33,13 +34,17 @@ local pcre2 = require("bartizan.waf.pcre2")
 local plan_reader = require("bartizan.waf.plan")
 local transaction = require("bartizan.waf.state")
 
+local begin_budget = budget.begin
 local describe = evaluate.describe
 local describe_failure = evaluate.describe_failure
 local error = error
+local finish_budget = budget.finish
 local format = string.format
 local ipairs = ipairs
+local is_running = budget.is_running
 local matches_rule = evaluate.matches
 local new_state = transaction.new
+local reset = transaction.reset
 local scan = gate.scan
 local type = type
 
@@ -82,7 +87,12 @@ function _M.new(plan, read_file, options)
         tx = prepared.tx,
         gate = gate.new(plan, sources),
         is_gateless = options ~= nil and options.gateless == true,
+        last_phase = prepared.last_phase,
         clean = { matches = {}, score = 0, tx = prepared.tx },
+        clean_forced = { matches = {}, score = 0, tx = prepared.tx, force_body = true },
+        -- States that no request has changed.
+        idle = {},
+        idle_count = 0,
         -- Of the phase under way: the round in which a rule was last found to be a candidate.
         marks = {},
         round = 0,
@@ -138,6 +148,9 @@ end
 
 -- Evaluates one rule. Returns whether the phase ends, and whether the rule matched.
 local function evaluate_rule(rule, t, state, outcome, enforcing)
+    if not is_running() then
+        begin_budget()
+    end
     local score = state.score
     local did_match = matches_rule(rule, t, state)
     if state.failure then
@@ -217,14 +230,54 @@ end
 -- For the next phase that may turn out to be clean.
 local spare
 
---- Runs the rules of one phase.
--- @param engine table: of `new`
--- @param t table: the transaction, of bartizan.waf.collect
--- @param number number: of the phase
--- @param enforcing boolean: whether what is disruptive ends the phase; if not, all rules are
---   evaluated and `allow` allows nothing, as the manual says of DetectionOnly
--- @return table: the outcome, see above
-function _M.run(engine, t, number, enforcing)
+-- So many states are kept for requests to come.
+local IDLE = 64
+
+local function take_state(engine)
+    local count = engine.idle_count
+    if count == 0 then
+        return new_state(engine.tx)
+    end
+    local state = engine.idle[count]
+    engine.idle[count], engine.idle_count = nil, count - 1
+    return state
+end
+
+local function give_back(engine, state)
+    local count = engine.idle_count
+    if count < IDLE then
+        reset(state)
+        engine.idle[count + 1], engine.idle_count = state, count + 1
+    end
+end
+
+-- Asks which rules might match. Returns whether there are any; nil and a sentence if that failed.
+local function ask(engine, t, memory)
+    if engine.is_gateless then
+        return false
+    end
+    local n, err = scan(engine.gate, t, found, memory.asked)
+    if not n then
+        return nil, err
+    end
+    local arguments = t.collections.ARGS
+    memory.asked = arguments and arguments.n or 0
+    return mark(engine, memory, n)
+end
+
+-- The outcome of a phase in which nothing matched that anyone is told of.
+local function clean(engine, memory, state, number)
+    local outcome = state.force_body and engine.clean_forced or engine.clean
+    if state.is_kept and number ~= engine.last_phase then
+        memory.state = state
+    else
+        memory.state = nil
+        give_back(engine, state)
+    end
+    return outcome
+end
+
+local function run(engine, t, number, enforcing)
     local phase, memory = engine.phases[number], t.waf
     if not memory then
         memory = { state = nil, candidates = nil, asked = nil }
@@ -234,26 +287,18 @@ function _M.run(engine, t, number, enforcing)
     if state and state.is_finished then
         return finish({ matches = {} }, state)
     elseif not phase then
-        return state and finish({ matches = {} }, state) or engine.clean
+        return state and state.is_changed and finish({ matches = {} }, state) or engine.clean
     end
-    local n = 0
-    if not engine.is_gateless then
-        local err
-        n, err = scan(engine.gate, t, found, memory.asked)
-        if not n then
-            return { matches = {}, score = 0, tx = engine.tx, error = err }
-        end
-        local arguments = t.collections.ARGS
-        memory.asked = arguments and arguments.n or 0
+    local has_marks, err = ask(engine, t, memory)
+    if has_marks == nil then
+        return { matches = {}, score = 0, tx = engine.tx, error = err }
     end
-    local has_marks = mark(engine, memory, n)
-    local is_own = state ~= nil
     -- Taken, and given back where nothing has become of them: should anything here ever raise an
-    -- error, the next request gets new ones.
-    state = state or engine.idle or new_state(engine.tx)
+    -- error, the next request gets others.
+    state = state or take_state(engine)
     local outcome = spare or { matches = {} }
-    engine.idle, spare = nil, nil
-    if engine.is_gateless or has_marks or is_own then
+    spare = nil
+    if engine.is_gateless or has_marks or state.is_changed then
         walk(engine, phase, t, state, outcome, enforcing, 1, has_marks)
     else
         probe(engine, phase, t, state, outcome, enforcing)
@@ -262,8 +307,24 @@ function _M.run(engine, t, number, enforcing)
         memory.state = state
         return finish(outcome, state)
     end
-    engine.idle, spare = state, outcome
-    return engine.clean
+    spare = outcome
+    return clean(engine, memory, state, number)
+end
+
+--- Runs the rules of one phase.
+-- @param engine table: of `new`
+-- @param t table: the transaction, of bartizan.waf.collect
+-- @param number number: of the phase
+-- @param enforcing boolean: whether what is disruptive ends the phase; if not, all rules are
+--   evaluated and `allow` allows nothing, as the manual says of DetectionOnly
+-- @return table: the outcome, see above
+function _M.run(engine, t, number, enforcing)
+    -- The processor time of a phase's regular expressions, in all, is bounded; it begins with the
+    -- first that is asked. What an error kept from finishing here ends with this.
+    finish_budget()
+    local outcome = run(engine, t, number, enforcing)
+    finish_budget()
+    return outcome
 end
 
 return _M

@@ -156,7 +156,11 @@ function _M.matches(rule, t, state)
             return false
         end
     end
-    state.is_changed = true
+    if rule.is_quiet then
+        state.is_kept = true
+    else
+        state.is_changed = true
+    end
     for i = #links, 1, -1 do
         local ctls = links[i].ctls
         if ctls then

@@ -7,18 +7,22 @@
 -- Long values are scanned whole: a scan takes time in proportion to the length.
 
 local bit = require("bit")
+local budget = require("bartizan.waf.budget")
 local classes = require("bartizan.waf.classes")
 
 local band = bit.band
+local begin_budget = budget.begin
+local is_running = budget.is_running
 local LONGEST = require("bartizan.waf.memo").LONGEST
 local lower = string.lower
+local SPECIAL = classes.SPECIAL
 local of = classes.of
 
 local _M = {}
 
 -- The value under way, by form; what is behind the kind's own forms is of values before it.
 local texts, masks = {}, {}
-local distinct = {}
+local distinct, distinct_masks = {}, {}
 local ids = {}
 local round, seen = 0, {}
 
@@ -27,7 +31,7 @@ local NONE = {}
 -- Makes the forms of a value and returns how many different ones some chain ends at.
 local function transform(kind, value)
     local mask = of(value)
-    texts[1], distinct[1] = value, value
+    texts[1], distinct[1], distinct_masks[1] = value, value, mask
     local forms = kind.forms
     if band(mask, kind.changes) == 0 then
         for i = 2, #forms do
@@ -59,7 +63,7 @@ local function transform(kind, value)
         end
         if is_new then
             count = count + 1
-            distinct[count] = text
+            distinct[count], distinct_masks[count] = text, masks[ends[i]]
         end
     end
     return count
@@ -77,11 +81,16 @@ local function add(answer, rule)
 end
 
 local function scanned(gate, kind, count, answer)
-    local database, form_of = kind.database, kind.form_of
+    local form_of, accepts = kind.form_of, kind.accepts
     local rule_of, chain_of = gate.rule_of, gate.chain_of
     for i = 1, count do
         local text = distinct[i]
-        local is_hit, failed = database:any(text)
+        local is_plain = band(distinct_masks[i], SPECIAL) == 0
+        local database = is_plain and kind.plain or not is_plain and kind.database
+        local is_hit, failed = false, nil
+        if database then
+            is_hit, failed = database:any(text)
+        end
         if is_hit then
             local hits, err = database:ids(text, ids)
             if not hits then
@@ -89,9 +98,10 @@ local function scanned(gate, kind, count, answer)
             end
             for j = 1, hits do
                 local id = ids[j]
-                -- A pattern counts where the form is that of its own chain.
+                -- A pattern counts where its rule looks at this kind, and where the form is that of
+                -- its own chain.
                 local form = form_of[chain_of[id]]
-                if form and texts[form] == text then
+                if (not accepts or accepts[id]) and form and texts[form] == text then
                     answer = add(answer, rule_of[id])
                 end
             end
@@ -105,6 +115,9 @@ end
 -- Asks of a value that is not known. Returns false or a list of rules; nil and a sentence where the
 -- scan failed.
 local function ask(gate, kind, value)
+    if not is_running() then
+        begin_budget()
+    end
     round = round + 1
     local count = transform(kind, value)
     local answer = false
@@ -114,6 +127,10 @@ local function ask(gate, kind, value)
         if answer == nil then
             return nil, err
         end
+    end
+    local always = kind.always
+    for i = 1, #always do
+        answer = add(answer, always[i])
     end
     local direct = kind.direct
     for i = 1, #direct do

@@ -6,11 +6,14 @@
 -- `ends` are the forms that some chain ends at.
 
 local bit = require("bit")
+local classes = require("bartizan.waf.classes")
 local memo = require("bartizan.waf.memo")
 local transformations = require("bartizan.waf.transformations")
 local variables = require("bartizan.waf.variables")
 
+local band = bit.band
 local bor = bit.bor
+local char = string.char
 local concat = table.concat
 local error = error
 local format = string.format
@@ -44,21 +47,19 @@ end
 -- Adds the steps of a chain to those that are there and returns the form that it ends at.
 local function add_chain(kind, names)
     local at = 1
-    for _, name in ipairs(names) do
-        local transformation = transformations.chain({ name })[1]
-        if transformation then
-            local key = at .. ":" .. name
-            local form = kind.by_step[key]
-            if not form then
-                form = #kind.forms + 1
-                kind.forms[form] = {
-                    from = at, apply = transformation.apply, changes = transformation.changes,
-                }
-                kind.by_step[key] = form
-                kind.changes = bor(kind.changes, transformation.changes)
-            end
-            at = form
+    for _, transformation in ipairs(transformations.chain(names)) do
+        local steps = kind.steps[at] or {}
+        kind.steps[at] = steps
+        local form = steps[transformation]
+        if not form then
+            form = #kind.forms + 1
+            kind.forms[form] = {
+                from = at, apply = transformation.apply, changes = transformation.changes,
+            }
+            steps[transformation] = form
+            kind.changes = bor(kind.changes, transformation.changes)
         end
+        at = form
     end
     return at
 end
@@ -85,8 +86,40 @@ local function direct_of(kind, entry, rules, plan_rules, shop)
     }
 end
 
+-- The patterns that count for a kind, as a set, where its database is one of other kinds, too.
+local function accepted(entry)
+    if type(entry.accepts) ~= "table" then
+        return nil
+    end
+    local set = {}
+    for _, id in ipairs(entry.accepts) do
+        set[id] = true
+    end
+    return set
+end
+
+local function database_of(databases, number)
+    if type(number) ~= "number" then
+        return false
+    end
+    local database = databases[number + 1]
+    if not database then
+        error(format("there is no pattern database %d", number), 0)
+    end
+    return database
+end
+
 local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
-    local kind = { forms = { {} }, by_step = {}, changes = 0, form_of = {}, ends = {}, direct = {} }
+    local kind = {
+        forms = { {} }, steps = {}, changes = 0, form_of = {}, ends = {}, direct = {}, always = {},
+        accepts = accepted(entry),
+        database = database_of(databases, entry.database),
+    }
+    -- The database of what plain texts can match: false where that is nothing.
+    kind.plain = kind.database
+    if entry.plain ~= nil then
+        kind.plain = database_of(databases, entry.plain)
+    end
     local is_end = {}
     for _, chain in ipairs(entry.chains) do
         local form = add_chain(kind, gate.chains[chain + 1])
@@ -96,7 +129,7 @@ local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
             kind.ends[#kind.ends + 1] = form
         end
     end
-    kind.by_step = nil
+    kind.steps = nil
     local spelled = {}
     for i, probe in ipairs(entry.direct) do
         if not kind.form_of[probe.chain] then
@@ -106,15 +139,14 @@ local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
         kind.direct[i] = direct_of(kind, probe, rules, plan_rules, shop)
         spelled[i] = concat({ probe.rule, probe.chain, tostring(probe.link) }, ".")
     end
-    if type(entry.database) == "number" then
-        kind.database = databases[entry.database + 1]
-        if not kind.database then
-            error(format("there is no pattern database %d", entry.database), 0)
-        end
+    for i, rule in ipairs(type(entry.always) == "table" and entry.always or {}) do
+        kind.always[i] = rule + 1
     end
     -- Kinds that ask the same questions share their answers.
-    local group = concat({ tostring(entry.database), concat(entry.chains, ","),
-                           concat(spelled, ",") }, ";")
+    local group = concat({
+        tostring(entry.database), concat(entry.chains, ","), concat(spelled, ","),
+        kind.accepts and concat(entry.accepts, ",") or "", concat(kind.always, ","),
+    }, ";")
     local bounds = entry.is_many and type(entry.selector) ~= "string" and _M.MANY or _M.ONE
     local shared = memos[bounds][group]
     if not shared then
@@ -125,6 +157,16 @@ local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
     return kind
 end
 
+-- What compiler and engine call plain must be the same: patterns were left out of `plain` for that.
+local function check_plain(bytes)
+    for _, b in ipairs(type(bytes) == "table" and bytes or {}) do
+        if band(classes.of(char(b)), classes.SPECIAL) ~= 0 then
+            error(format("the plan takes byte %d for plain, and this engine does not: compile the "
+                         .. "rules anew", b), 0)
+        end
+    end
+end
+
 --- Prepares the kinds of a plan, at load.
 -- @param plan table: as bartizan.json reads it
 -- @param prepared table: of bartizan.waf.plan
@@ -132,6 +174,7 @@ end
 -- @return array of sources: {name, is_names, is_late, is_scalar, generic, named}
 function _M.prepare(plan, prepared, databases)
     local sources, by_name, memos = {}, {}, { [_M.MANY] = {}, [_M.ONE] = {} }
+    check_plain(plan.gate.plain)
     for _, entry in ipairs(plan.gate.kinds) do
         local name = entry.collection
         local of_names = variables.NAMES_OF[name]

@@ -158,11 +158,17 @@ local function placed(rule, made, ...)
     return result
 end
 
+-- A quiet rule can only keep others from matching: that one matched is no reason to look at rules
+-- that depend on effects.
 local function with_ctls(rule, made, rules)
+    local is_quiet = not made.log and made.disruptive == "pass" and not made.skip_after
+        and not made.severity
     for i, link in ipairs(rule.links) do
-        local ctls = actions.ctls(link.ctls, rules)
+        local ctls, are_quiet = actions.ctls(link.ctls, rules)
         made.links[i].ctls = #ctls > 0 and ctls or nil
+        is_quiet = is_quiet and are_quiet and not made.links[i].setvars
     end
+    made.is_quiet = is_quiet
 end
 
 local function new_phase(phase, rules)
@@ -186,7 +192,7 @@ end
 
 --- Prepares a plan.
 -- @param plan table: what plan.json says, as bartizan.json reads it
--- @return table: {rules, phases, tx}, and `shop` for what the gate needs of the same kinds
+-- @return table: {rules, phases, last_phase, tx}, and `shop`, which makes what the gate needs
 function _M.prepare(plan)
     if plan.format ~= _M.FORMAT then
         error(format("the plan's format is %s and this engine reads %d: compile the rules anew",
@@ -206,7 +212,11 @@ function _M.prepare(plan)
     for name, value in pairs(plan.tx) do
         tx[name] = tostring(value)
     end
-    return { rules = rules, phases = phases, tx = tx, shop = shop }
+    local last_phase = 0
+    for number in pairs(phases) do
+        last_phase = number > last_phase and number or last_phase
+    end
+    return { rules = rules, phases = phases, last_phase = last_phase, tx = tx, shop = shop }
 end
 
 return _M

@@ -16,6 +16,7 @@ function _M.new(constants)
         tx = constants,
         is_shared = true,           -- whether `tx` is still the plan's own table
         is_changed = false,         -- whether any rule has had an effect
+        is_kept = false,            -- whether a quiet one has: see bartizan.waf.plan
         spelling = {},              -- names of TX as they were written, where they have upper case
         captures = {},              -- TX:0 to TX:9
         has_captures = false,
@@ -33,6 +34,11 @@ function _M.new(constants)
         force_body = nil,           -- ctl:forceRequestBodyVariable
         body_access = nil,          -- ctl:requestBodyAccess
     }
+end
+
+--- Forgets what quiet rules have done, for another request to use it. Nothing else has been.
+function _M.reset(state)
+    state.is_kept, state.removed, state.left_out, state.force_body = false, nil, nil, nil
 end
 
 --- Forgets what one rule leaves to its own links only.

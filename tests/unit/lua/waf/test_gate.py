@@ -224,6 +224,120 @@ class TestDirect:
         assert (outcome.error, outcome.matches[0]["error"]) == ("rule 1: match limit reached", True)
 
 
+class TestSharedDatabases:
+    """One database for several kinds, in which a rule looks at X-Only alone; and one for plain values."""
+
+    RULES: Final = (
+        values(1, link("REQUEST_HEADERS", "@rx <a>")),
+        values(2, link("REQUEST_HEADERS:X-Only", "@rx a")),
+        values(3, link("&REQUEST_HEADERS:X-Count", "@gt 0")),
+    )
+    FILES: Final = {
+        "all.hs": compile_database([Expression(1, b"<a>", FLAGS), Expression(2, b"a", FLAGS)]),
+        "plain.hs": compile_database([Expression(2, b"a", FLAGS)]),
+    }
+
+    def engine(self, **more: Any) -> RuleEngine:
+        kind = {"collection": "REQUEST_HEADERS", "database": 0, "chains": [0], "direct": [], "always": []}
+        gate = {
+            "databases": [{"file": "all.hs"}, {"file": "plain.hs"}],
+            "chains": [[]],
+            "patterns": [{"rule": 0, "chain": 0}, {"rule": 1, "chain": 0}],
+            "kinds": [
+                {**kind, "selector": None, "accepts": [1], "plain": None},
+                {**kind, "selector": "x-only", "accepts": [1, 2], "plain": 1},
+                {**kind, "selector": "x-count", "accepts": [1], "plain": None, "always": [2]},
+            ],
+            "plain": list(b"abc"),
+            **more,
+        }
+        return RuleEngine(make_plan([*self.RULES], gate), self.FILES.__getitem__)
+
+    def test_a_kind_accepts_rules_that_look_at_it(self) -> None:
+        engine = self.engine()
+        gate = engine.lua.require("bartizan.waf.gate")
+        source = engine.engine.gate.sources[1]
+        for kind, text, expected in [
+            (source.generic, "<a>", [1]), (source.named["x-only"], "<a>", [1, 2]),
+            (source.generic, "a;", False), (source.named["x-only"], "a;", [2]),
+        ]:  # fmt: skip
+            found = gate.candidates(engine.engine.gate, kind, text)
+            assert (sorted(engine.lua.python(found)) if found else found) == expected
+
+    def test_plain_values_are_scanned_for_what_can_match_them(self) -> None:
+        engine = self.engine()
+        assert ids(engine, get("/", X_Only="a", X_Other="a")) == [2]
+        named = engine.engine.gate.sources[1].named
+        named["x-only"]["database"] = engine.engine.gate.sources[1].generic["database"] = engine.lua.table({})
+        assert ids(engine, get("/", X_Only="abc", X_Other="abc")) == [2]
+        with pytest.raises(Exception, match="any"):
+            ids(engine, get("/", X_Only="<a>"))
+
+    def test_a_rule_may_be_a_candidate_wherever_there_is_a_value(self) -> None:
+        assert ids(self.engine(), get("/", X_Count="1")) == [3]
+        assert ids(self.engine(), get("/", X_Count="<a>")) == [1, 3]
+        assert ids(self.engine(), get("/")) == []
+
+    def test_a_plan_that_takes_other_bytes_for_plain_is_refused(self) -> None:
+        with pytest.raises(
+            ValueError, match=r"^the plan takes byte 60 for plain, and this engine does not: "
+        ):
+            self.engine(plain=list(b"a<"))
+
+
+class TestQuietRules:
+    """Rules that say nolog and only remove others, or force the body to be read: CRS has some for speed."""
+
+    RULES: Final = (
+        values(
+            1,
+            link("REQUEST_FILENAME", "@rx ^/quiet", ctls=["ruleRemoveTargetById=3;ARGS:a"]),
+            phase=1,
+            log=False,
+        ),
+        rule(2, link("TX:n", "@eq 0"), gate="state"),
+        values(3, link("ARGS", "@rx attack")),
+    )
+
+    @pytest.mark.parametrize(
+        ("target", "expected"),
+        [
+            ("/quiet", []),
+            ("/quiet?a=attack", []),
+            ("/quiet?b=attack", [3]),
+            ("/loud?a=attack", [3]),
+            ("/quiet?a=1", []),
+        ],
+    )
+    def test_they_do_what_they_say_and_wake_nothing(self, target: str, expected: list[int]) -> None:
+        engine = gated([*self.RULES])
+        assert ids(engine, get(target)) == expected
+        # And what they did is not there in the next request.
+        assert ids(engine, get("/?a=attack")) == [3]
+
+    def test_a_request_in_which_nothing_else_matches_is_clean(self) -> None:
+        engine = gated([*self.RULES])
+        transaction = engine.begin(get("/quiet"))
+        same = engine.lua.execute(
+            "return function(run, engine, t) return run(engine, t, 1) == engine.clean end"
+        )
+        assert same(engine.lua.require("bartizan.waf.engine").run, engine.engine, transaction)
+
+    def test_that_the_body_is_forced_is_said(self) -> None:
+        engine = gated(
+            [
+                values(
+                    1,
+                    link("REQUEST_METHOD", "@rx P", ctls=["forceRequestBodyVariable=On"]),
+                    phase=1,
+                    log=False,
+                )
+            ]
+        )
+        assert [outcome.force_body for outcome in engine.run(form("a=1"))] == [True, True]
+        assert [outcome.force_body for outcome in engine.run(get("/"))] == [None, None]
+
+
 class TestMemory:
     def test_the_second_time_a_value_is_neither_transformed_nor_scanned(self) -> None:
         engine = gated([values(1, link("ARGS", "@rx attack", t="lowercase"))])
