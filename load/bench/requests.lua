@@ -1,7 +1,8 @@
 -- What wrk sends: `wrk -s requests.lua URL -- TEMPLATE START [VALUES]`.
 --
--- TEMPLATE: a file with whole requests, which are sent in turn, a NUL between them. A "{*}" in one is
---     a word of nine letters, another one each time. Where there are VALUES, "{}" is a hole for them.
+-- TEMPLATE: a file with whole requests, which are sent in turn, a NUL between them. A "{*}" in one
+--     is a word of nine letters, another one each time. Where there are VALUES, "{}" is a hole for
+--     them.
 -- START: how many requests were sent before, so that no two runs send the same.
 -- VALUES: a file with what goes into the hole, one value a line. They are taken in turn, beginning
 --     behind the first START ones.
@@ -13,7 +14,7 @@ local random = math.random
 local syllables = {}
 local values = {}
 local next_value
--- Of each request the texts between its holes: {texts, n, parts} where every second part is a hole.
+-- Of each request its parts: a text, a function for a hole, a text, and so on.
 local templates = {}
 local next_template = 0
 
@@ -25,7 +26,8 @@ local function read(path)
 end
 
 local function word()
-    return syllables[random(#syllables)] .. syllables[random(#syllables)] .. syllables[random(#syllables)]
+    local n = #syllables
+    return syllables[random(n)] .. syllables[random(n)] .. syllables[random(n)]
 end
 
 local function value()
@@ -55,7 +57,8 @@ function init(args)
     local start = tonumber(args[2])
     math.randomseed(start + 1)
     for i = 0, 26 ^ 3 - 1 do
-        syllables[i + 1] = string.char(97 + i % 26, 97 + math.floor(i / 26) % 26, 97 + math.floor(i / 676))
+        local second, third = math.floor(i / 26) % 26, math.floor(i / 676)
+        syllables[i + 1] = string.char(97 + i % 26, 97 + second, 97 + third)
     end
     if args[3] then
         for line in read(args[3]):gmatch("[^\n]+") do
