@@ -76,7 +76,9 @@ def test_a_client_gets_a_token_and_uses_it(stack: Stack, client: httpx.Client) -
     assert [user["name"] for user in listed.json()["users"]] == ["Ada Lovelace", "Grace Hopper"]
     assert client.get(listed.json()["next"]).status_code == 200
 
-    user = new_user(about="<script>alert(1)</script>")
+    attack = client.post("/api/users", json=new_user(about="<script>alert(1)</script>"))
+    assert (attack.status_code, problem_of(attack)["code"]) == (403, "waf_refused")
+    user = new_user(about="I <3 maths & music")
     added = client.post("/api/users", json=user)
     assert added.status_code == 201
     read = client.get(added.headers["Location"])
@@ -86,7 +88,7 @@ def test_a_client_gets_a_token_and_uses_it(stack: Stack, client: httpx.Client) -
     assert found.json()["users"] == [read.json()]
     card = client.get(f"{added.headers['Location']}/card")
     assert card.headers["Content-Type"].startswith("text/html")
-    assert "<script" not in card.text
+    assert "I &lt;3 maths &amp; music" in card.text
 
 
 def test_the_metadata_leads_to_the_token_endpoint(stack: Stack, client: httpx.Client) -> None:
@@ -176,6 +178,14 @@ def test_errors_of_the_service_come_through_as_they_are(stack: Stack, client: ht
         (
             client.post("/api/users", content=b"{", headers={"Content-Type": "application/json"}),
             400,
+            "not_inspected",
+        ),
+        (
+            # Deeper than the service reads, but not than the gateway.
+            client.post(
+                "/api/users", content=b"[" * 40 + b"]" * 40, headers={"Content-Type": "application/json"}
+            ),
+            400,
             "bad_request",
         ),
         (client.get("/api/users", params={"limit": "0"}), 400, "bad_query"),
@@ -186,7 +196,9 @@ def test_errors_of_the_service_come_through_as_they_are(stack: Stack, client: ht
 
 
 def test_a_body_over_the_services_bound(stack: Stack, client: httpx.Client) -> None:
-    answer = client.post("/api/users", content=b" " * 100_000, headers=bearer(stack.token()) | JSON)
+    answer = client.post(
+        "/api/users", content=b'"' + b"a" * 100_000 + b'"', headers=bearer(stack.token()) | JSON
+    )
     assert answer.status_code == 413
     assert problem_of(answer)["code"] == "request_entity_too_large"
 
