@@ -28,30 +28,31 @@ local round, seen = 0, {}
 
 local NONE = {}
 
--- Makes the forms of a value and returns how many different ones some chain ends at.
+-- Makes the forms of a value.
 local function transform(kind, value)
     local mask = of(value)
-    texts[1], distinct[1], distinct_masks[1] = value, value, mask
     local forms = kind.forms
-    if band(mask, kind.changes) == 0 then
-        for i = 2, #forms do
-            texts[i] = value
-        end
-        return 1
-    end
-    masks[1] = mask
+    local is_same = band(mask, kind.changes) == 0
+    texts[1], masks[1] = value, mask
     for i = 2, #forms do
-        local form = forms[i]
-        local text, text_mask = texts[form.from], masks[form.from]
-        if band(text_mask, form.changes) ~= 0 then
-            local changed = form.apply(text)
-            if changed ~= text then
-                text, text_mask = changed, of(changed)
+        local text, text_mask = value, mask
+        if not is_same then
+            local form = forms[i]
+            text, text_mask = texts[form.from], masks[form.from]
+            if band(text_mask, form.changes) ~= 0 then
+                local changed = form.apply(text)
+                if changed ~= text then
+                    text, text_mask = changed, of(changed)
+                end
             end
         end
         texts[i], masks[i] = text, text_mask
     end
-    local ends, count = kind.ends, 0
+end
+
+-- Lists which different texts the forms of some chains are, and returns how many.
+local function different(ends)
+    local count = 0
     for i = 1, #ends do
         local text = texts[ends[i]]
         local is_new = true
@@ -80,13 +81,14 @@ local function add(answer, rule)
     return answer
 end
 
-local function scanned(gate, kind, count, answer)
+-- Scans the forms of some chains for the patterns of those.
+local function scanned(gate, kind, part, answer)
     local form_of, accepts = kind.form_of, kind.accepts
     local rule_of, chain_of = gate.rule_of, gate.chain_of
-    for i = 1, count do
+    for i = 1, different(part.ends) do
         local text = distinct[i]
         local is_plain = band(distinct_masks[i], SPECIAL) == 0
-        local database = is_plain and kind.plain or not is_plain and kind.database
+        local database = is_plain and part.plain or not is_plain and part.database
         local is_hit, failed = false, nil
         if database then
             is_hit, failed = database:any(text)
@@ -119,11 +121,12 @@ local function ask(gate, kind, value)
         begin_budget()
     end
     round = round + 1
-    local count = transform(kind, value)
+    transform(kind, value)
     local answer = false
-    if kind.database then
+    local parts = kind.parts
+    for i = 1, #parts do
         local err
-        answer, err = scanned(gate, kind, count, answer)
+        answer, err = scanned(gate, kind, parts[i], answer)
         if answer == nil then
             return nil, err
         end

@@ -3,7 +3,6 @@
 --
 -- A kind has `forms`, the steps of transformations that its rules need, with what several chains
 -- begin with made once. Form 1 is the value itself; forms[i] = {from = j, apply, changes}, j < i.
--- `ends` are the forms that some chain ends at.
 
 local bit = require("bit")
 local classes = require("bartizan.waf.classes")
@@ -109,27 +108,57 @@ local function database_of(databases, number)
     return database
 end
 
-local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
-    local kind = {
-        forms = { {} }, steps = {}, changes = 0, form_of = {}, ends = {}, direct = {}, always = {},
-        accepts = accepted(entry),
-        database = database_of(databases, entry.database),
-    }
-    -- The database of what plain texts can match: false where that is nothing.
-    kind.plain = kind.database
+-- A part of a kind is some of its chains and the database of their patterns. What `plain` texts can
+-- match has one of its own: false where that is nothing, and none is named where there is no such.
+local function new_part(entry, databases, ends)
+    local part = { ends = ends, database = database_of(databases, entry.database) }
+    part.plain = part.database
     if entry.plain ~= nil then
-        kind.plain = database_of(databases, entry.plain)
+        part.plain = database_of(databases, entry.plain)
     end
-    local is_end = {}
-    for _, chain in ipairs(entry.chains) do
-        local form = add_chain(kind, gate.chains[chain + 1])
-        kind.form_of[chain] = form
-        if not is_end[form] then
+    return part.database and part
+end
+
+-- The forms that chains end at, each once, but for those of chains that are `taken`.
+local function ends_of(kind, chains, taken)
+    local ends, is_end = {}, {}
+    for _, chain in ipairs(chains) do
+        local form = kind.form_of[chain]
+        if not (taken and taken[chain]) and not is_end[form] then
             is_end[form] = true
-            kind.ends[#kind.ends + 1] = form
+            ends[#ends + 1] = form
         end
     end
+    return ends
+end
+
+-- Chains that make something else of nearly every text (base64Decode) are parts of their own.
+local function add_parts(kind, entry, databases)
+    local taken = {}
+    for _, part in ipairs(type(entry.parts) == "table" and entry.parts or {}) do
+        for _, chain in ipairs(part.chains) do
+            if not kind.form_of[chain] then
+                error(format("a part of %s has chain %s, which its kind does not list",
+                             entry.collection, tostring(chain)), 0)
+            end
+            taken[chain] = true
+        end
+        kind.parts[#kind.parts + 1] = new_part(part, databases, ends_of(kind, part.chains)) or nil
+    end
+    local rest = new_part(entry, databases, ends_of(kind, entry.chains, taken))
+    kind.parts[#kind.parts + 1] = rest or nil
+end
+
+local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
+    local kind = {
+        forms = { {} }, steps = {}, changes = 0, form_of = {}, direct = {}, always = {},
+        parts = {}, accepts = accepted(entry),
+    }
+    for _, chain in ipairs(entry.chains) do
+        kind.form_of[chain] = add_chain(kind, gate.chains[chain + 1])
+    end
     kind.steps = nil
+    add_parts(kind, entry, databases)
     local spelled = {}
     for i, probe in ipairs(entry.direct) do
         if not kind.form_of[probe.chain] then
@@ -137,14 +166,19 @@ local function new_kind(entry, gate, rules, plan_rules, databases, shop, memos)
                          entry.collection, tostring(probe.chain)), 0)
         end
         kind.direct[i] = direct_of(kind, probe, rules, plan_rules, shop)
-        spelled[i] = concat({ probe.rule, probe.chain, tostring(probe.link) }, ".")
+        spelled[i] = concat({
+            probe.rule, probe.chain, tostring(probe.link), tostring(probe.operator),
+        }, ".")
+    end
+    for _, part in ipairs(kind.parts) do
+        spelled[#spelled + 1] = tostring(part.database) .. concat(part.ends, ".")
     end
     for i, rule in ipairs(type(entry.always) == "table" and entry.always or {}) do
         kind.always[i] = rule + 1
     end
     -- Kinds that ask the same questions share their answers.
     local group = concat({
-        tostring(entry.database), concat(entry.chains, ","), concat(spelled, ","),
+        concat(entry.chains, ","), concat(spelled, ","),
         kind.accepts and concat(entry.accepts, ",") or "", concat(kind.always, ","),
     }, ";")
     local bounds = entry.is_many and type(entry.selector) ~= "string" and _M.MANY or _M.ONE

@@ -267,11 +267,40 @@ class TestSharedDatabases:
     def test_plain_values_are_scanned_for_what_can_match_them(self) -> None:
         engine = self.engine()
         assert ids(engine, get("/", X_Only="a", X_Other="a")) == [2]
-        named = engine.engine.gate.sources[1].named
-        named["x-only"]["database"] = engine.engine.gate.sources[1].generic["database"] = engine.lua.table({})
+        source = engine.engine.gate.sources[1]
+        for kind in (source.generic, source.named["x-only"]):
+            kind.parts[1]["database"] = engine.lua.table({})
         assert ids(engine, get("/", X_Only="abc", X_Other="abc")) == [2]
         with pytest.raises(Exception, match="any"):
             ids(engine, get("/", X_Only="<a>"))
+
+    def test_chains_with_a_database_of_their_own(self) -> None:
+        rules = [values(1, link("ARGS", "@rx ^a")), values(2, link("ARGS", "@rx ^a", t="base64Decode"))]
+        kind = {
+            "collection": "ARGS", "selector": None, "database": 0, "chains": [0, 1], "direct": [],
+            "parts": [{"chains": [1], "database": 1}],
+        }  # fmt: skip
+        gate = {
+            "databases": [{"file": "own.hs"}, {"file": "decoded.hs"}],
+            "chains": [[], ["base64Decode"]],
+            "patterns": [{"rule": 0, "chain": 0}, {"rule": 1, "chain": 1}],
+            "kinds": [kind],
+        }
+        files = {
+            "own.hs": compile_database([Expression(1, b"^a", FLAGS)]),
+            "decoded.hs": compile_database([Expression(2, b"^a", FLAGS)]),
+        }
+        engine = RuleEngine(make_plan(rules, gate), files.__getitem__)
+        assert ids(engine, get("/?q=abcd")) == [1]
+        assert ids(engine, get("/?q=YWJj")) == [2]
+        assert ids(engine, get("/?q=....")) == []
+        # Neither database is asked instead of the other.
+        broken = engine.lua.table({})
+        for part in (engine.engine.gate.sources[1].generic.parts[number] for number in (1, 2)):
+            whole, part["database"], part["plain"] = part.database, broken, broken
+            with pytest.raises(Exception, match="any"):
+                ids(engine, get("/?q=dddd"))
+            part["database"] = part["plain"] = whole
 
     def test_a_rule_may_be_a_candidate_wherever_there_is_a_value(self) -> None:
         assert ids(self.engine(), get("/", X_Count="1")) == [3]
@@ -346,7 +375,6 @@ class TestMemory:
         kind = engine.engine.gate.sources[1].generic
         # With the transformation and the database broken, what is known is still known.
         kind.forms[2]["apply"] = None
-        kind["database"] = None
         assert ids(engine, get("/?q=Attack")) == [1]
         assert ids(engine, get("/?q=Peace")) == []
         with pytest.raises(Exception, match="apply"):
@@ -383,6 +411,10 @@ class TestMemory:
         (
             {"direct": [{"rule": 0, "chain": 1, "link": 0}]},
             "a direct probe of ARGS needs chain 1, which its kind does not list",
+        ),
+        (
+            {"parts": [{"chains": [1], "database": None}]},
+            "a part of ARGS has chain 1, which its kind does not list",
         ),
     ],
 )
