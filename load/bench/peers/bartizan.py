@@ -9,13 +9,11 @@ do nothing, too.
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from bartizan.rules import RuleSettings, RuleSource, compile_rules
 from load.bench.peers.target import Guards, Site, Target
 from load.bench.tokens import AUDIENCE, ISSUER, SCOPE
-from tests.support.gateway import RULES, Gateway
+from tests.support.gateway import Gateway
 
 LASTING_BURST: Final = 1_000
-PARANOIA: Final = 1
 
 
 class Bartizan(Target):
@@ -23,11 +21,6 @@ class Bartizan(Target):
 
     def __init__(self, site: Site, guards: Guards) -> None:
         """Start it and wait until it is ready."""
-        if guards.waf:
-            # Before it starts: the first time takes longer than a start is waited for.
-            compile_rules(
-                RuleSource(folder=guards.rules), RuleSettings(paranoia=PARANOIA), RULES / "compiled"
-            )
         files = {"denied.txt": denied(guards.denied)} if guards.denied else {}
         self.gateway = Gateway(policy(site, guards), files=files)
         self._site = site
@@ -74,7 +67,7 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
             "rate": rate,
             "concurrency": {"limit": guards.concurrency} if guards.limits else "off",
             **addresses,
-            **({"waf": {"mode": "enforce", "paranoia": PARANOIA}} if guards.waf else {}),
+            **({"waf": {"mode": "enforce", "paranoia": 1}} if guards.waf else {}),
         },
         **rules,
         "routes": [

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from bartizan.policy.base import Method
-from bartizan.rules import RuleSettings, RuleSource, compile_rules
 from tests.conformance import overrides
 from tests.conformance.engines.engine import Engine, setup
 from tests.conformance.judge import Match
 from tests.conformance.overrides import Override
 from tests.conformance.suites import Suite
-from tests.support.gateway import ROOT, RULES, Gateway, wait_for
+from tests.support.gateway import ROOT, Gateway, wait_for
 from tests.support.raw import exchange
 
-PARANOIA: Final = 4
 # Always in the same place, so that what was compiled with it is found again.
 SETUPS: Final = ROOT / "build" / "conformance"
 # From 127.0.0.1, where no stage comes from, behind all of them: one worker writes its events in order.
@@ -38,9 +36,6 @@ class GatewayEngine(Engine):
         SETUPS.mkdir(parents=True, exist_ok=True)
         own = SETUPS / f"setup-{suite.crs}.conf"
         own.write_text(setup(suite.crs), encoding="utf-8")
-        # Compiled before it starts: that takes longer than a start is waited for.
-        source = RuleSource(folder=suite.rules, before=(own,))
-        compile_rules(source, RuleSettings(paranoia=PARANOIA), RULES / "compiled")
         self._gateway = Gateway(policy(suite, own, backend))
         self.port = int(self._gateway.http.rpartition(":")[2])
 
@@ -70,7 +65,7 @@ def policy(suite: Suite, own: Path, backend: int) -> dict[str, Any]:
         "defaults": {
             "body": "16MiB",
             "rate": {"limit": "1000000/s", "burst": 1000000},
-            "waf": {"mode": "observe", "paranoia": PARANOIA, "window": "1MiB", "incomplete": "pass"},
+            "waf": {"mode": "observe", "paranoia": 4, "window": "1MiB", "incomplete": "pass"},
         },
         "routes": [
             {
