@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 
-from tests.support.backend import Backend
+from tests.support.backend import Backend, Respond, takeover
 from tests.support.exposition import parse
 from tests.support.gateway import Gateway, wait_for
 from tests.support.http2 import Connection, request
@@ -422,6 +422,16 @@ def test_requests_and_matches_are_counted(gateway: Gateway, client: httpx.Client
     assert client.get("/off", params={"q": SQL}).status_code == 200
     after = tuple(count + more for count, more in zip(before, (2, 1, 1, 1), strict=True))
     wait_for(lambda: read() == after)
+
+
+def test_a_websocket_is_opened(gateway: Gateway, answers: Callable[[Respond], None]) -> None:
+    opened = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    answers(lambda _: takeover(opened))
+    head = "HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: Upgrade\r\n"
+    head += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    assert status_of(gateway.raw(f"GET /ws {head}".encode())) == 101
+    assert status_of(gateway.raw(f"GET /ws?q={quote(SQL)} {head}".encode())) == 403
 
 
 def test_too_large_for_the_route_is_the_edges_refusal(gateway: Gateway, client: httpx.Client) -> None:

