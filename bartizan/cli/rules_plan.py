@@ -76,8 +76,8 @@ def list_(
 ) -> None:
     """List the rules that run at a paranoia level, and how each is woken.
 
-    With --all also those that do not run: settled before any request, skipped by the settings, never matching,
-    excluded, or set aside because Bartizan does not do what they need.
+    With --all also those that do not run: settled before any request, skipped by the settings, never
+    matching, excluded, or set aside because Bartizan does not do what they need.
     """
     compiled = plan_rules(_source(source, before, after, find_state(state).state), RuleSettings(paranoia))
     rows = listed(compiled)
@@ -182,8 +182,8 @@ def _probe(probe: Probe, rule: Rule, place: int, compiled: Compiled) -> str:
         f"{database.name}.hs" for database in compiled.plan.databases if database.numbers & numbers
     )
     return (
-        f"{kinds} ({chain}): {probe.patterns.taken.value} in {where} as {', '.join(map(str, sorted(numbers)))}"
-        f" ({len(probe.patterns.expressions)} expressions)"
+        f"{kinds} ({chain}): {probe.patterns.taken.value} in {where}"
+        f" as {', '.join(map(str, sorted(numbers)))} ({len(probe.patterns.expressions)} expressions)"
     )
 
 

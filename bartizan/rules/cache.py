@@ -1,8 +1,8 @@
 """Compiled rules on disk, each in a folder of its own that appears whole or not at all.
 
-A folder is found again while everything is the same that it was made of: the rule files and the data files that they
-read, the files that stand beside them (a new one may be included by a pattern), the settings, this compiler, and the
-Hyperscan and processor that its databases are bound to.
+A folder is found again while everything is the same that it was made of: the rule files and the data files
+that they read, the files that stand beside them (a new one may be included by a pattern), the settings,
+this compiler, and the Hyperscan and processor that its databases are bound to.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ from bartizan.rules.settings import RuleSettings
 
 KEEP: Final = 8
 KEEP_FOR: Final = 7 * 24 * 3600.0
-_COMPILER: Final = 2  # grows when the same rules give another plan
+_COMPILER: Final = 3  # grows when the same rules give another plan
 _MANIFEST: Final = "manifest.json"
 _UNFINISHED: Final = ".unfinished-"
 

@@ -3,8 +3,9 @@
     SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "capture,setvar:'tx.name_%{tx.0}=/%{tx.0}/',chain"
         SecRule TX:/^name_/ "@within /proxy/ /expect/"
 
-The first question says yes to everything. But the rule matches only if what was captured, with what is set around it,
-lies within the list: these are few texts, and the first pattern with them in the place of its group is a condition.
+The first question says yes to everything. But the rule matches only if what was captured, with what is set
+around it, lies within the list: these are few texts, and the first pattern with them in the place of its
+group is a condition.
 """
 
 import re
@@ -20,7 +21,7 @@ _MOST: Final = 400
 
 
 def through_capture(at: int, number: int, rules: list[Rule], tx: dict[str, str]) -> Patterns | None:
-    """Return what a value must contain so that a link's capture passes the next link; None where that is not known.
+    """Return what a value must contain so that a link's capture passes the next link; None: not known.
 
     Args:
         at: which rule.
@@ -29,35 +30,34 @@ def through_capture(at: int, number: int, rules: list[Rule], tx: dict[str, str])
         tx: the variables of TX that every request begins with.
     """
     links = rules[at].links
-    if number + 1 >= len(links):
+    if number + 1 >= len(links) or not links[number].capture:
         return None
     link, following = links[number], links[number + 1]
-    operator, question = link.operator, following.operator
-    if operator is None or question is None or not link.capture or operator.name != "rx" or operator.negated:
-        return None
-    listed = text_of(question.argument)
-    pattern = text_of(operator.argument)
-    if question.name != "within" or question.negated or listed is None or pattern is None:
-        return None
-    if set(following.transformations) - {"lowercase"} or len(following.variables) != 1:
+    pattern, listed = _text_asked(link, "rx"), _text_asked(following, "within")
+    if pattern is None or listed is None or set(following.transformations) - {"lowercase"}:
         return None
     setvar = _looked_at(at, link, following, rules, tx)
-    if setvar is None or len(setvar.value) != 3 - (setvar.value[:1] == ("",)):
+    if setvar is None:
         return None
-    before, macro, after = setvar.value
-    if not isinstance(before, str) or not isinstance(after, str) or not isinstance(macro, Macro):
+    match setvar.value:
+        case (str(before), Macro("TX", str(key)), str(after)) if key.isdigit():
+            caseless = bool(following.transformations)
+            return _condition(pattern, int(key), _between(listed, before, after), caseless=caseless)
+    return None
+
+
+def _text_asked(link: Link, name: str) -> str | None:
+    """Return the argument of a link that asks an operator of a name, not negated and without macros."""
+    operator = link.operator
+    if operator is None or operator.name != name or operator.negated:
         return None
-    if macro.name != "TX" or macro.key is None or not macro.key.isdigit():
-        return None
-    return _condition(
-        pattern, int(macro.key), (before, after), listed, caseless=bool(following.transformations)
-    )
+    return text_of(operator.argument)
 
 
 def _looked_at(at: int, link: Link, following: Link, rules: list[Rule], tx: dict[str, str]) -> Setvar | None:
     """Return the setvar that alone makes what the next link looks at."""
     target = following.variables[0]
-    if (
+    if len(following.variables) != 1 or (
         target.name != "TX"
         or target.selector is None
         or target.excluded
@@ -84,15 +84,12 @@ def _looked_at(at: int, link: Link, following: Link, rules: list[Rule], tx: dict
     return setvar if mine and known.value(target.selector) is None else None
 
 
-def _condition(
-    pattern: str, capture: int, around: tuple[str, str], listed: str, *, caseless: bool
-) -> Patterns | None:
+def _condition(pattern: str, capture: int, texts: list[str], *, caseless: bool) -> Patterns | None:
     try:
         parsed = regexes.parse(pattern)
     except regexes.NotUnderstoodError:
         return None
     inside = _group(parsed, capture)
-    texts = _between(listed, *around)
     if inside is not None:
         texts = [text for text in texts if inside.fullmatch(text)]
     if not texts or len(texts) > _MOST:

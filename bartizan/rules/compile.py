@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bartizan.errors import BartizanError
 from bartizan.rules.cache import Cache, Entry
 from bartizan.rules.gate import gates_of
-from bartizan.rules.hyperscan import HyperscanError, compile_database
+from bartizan.rules.hyperscan import PREFILTER, HyperscanError, compile_database
 from bartizan.rules.model import RuleSet
 from bartizan.rules.plan import Database, Plan, make_plan
 from bartizan.rules.problems import Problem, RulesError
@@ -106,15 +106,19 @@ def _write(plan: Plan, entry: Entry, tell: Progress) -> None:
 
 
 def _compiled(plan: Plan, database: Database) -> bytes:
-    try:
-        return compile_database(database.expressions)
-    except HyperscanError as error:
-        if error.index is None:
-            raise
-        place, _ = plan.patterns[database.expressions[error.index].number - 1]
-        rule = plan.rules[place]
-        message = f"rule {rule.id} has a pattern that Hyperscan does not take: {error.why}"
-        raise RulesError([Problem(rule.place, message)]) from error
+    while True:
+        try:
+            return compile_database(database.expressions)
+        except HyperscanError as error:
+            if error.index is None:
+                raise
+            refused = database.expressions[error.index]
+            if refused.flags & PREFILTER:
+                rule = plan.rules[plan.patterns[refused.number - 1][0]]
+                message = f"rule {rule.id} has a pattern that Hyperscan does not take: {error.why}"
+                raise RulesError([Problem(rule.place, message)]) from error
+            # It was too large after all, which shows only here.
+            database.expressions[error.index] = replace(refused, flags=refused.flags | PREFILTER)
 
 
 def _silent(_done: int, _total: int, _what: str) -> None:

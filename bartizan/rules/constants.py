@@ -195,8 +195,8 @@ class Readers:
 def may_select(selector: re.Pattern[str], prefix: str) -> bool:
     """Say whether a regular expression may select names that begin with a prefix.
 
-    A name that a rule makes of what a request carries is taken for what it begins with: that a client names an argument
-    like another rule's variable is not looked for.
+    A name that a rule makes of what a request carries is taken for what it begins with: that a client names
+    an argument like another rule's variable is not looked for.
     """
     if not prefix or selector.search(prefix):
         return True

@@ -1,8 +1,9 @@
 """How each rule is woken: by values, by other rules' matches, on every request, or always.
 
-A rule is asked of values where one of its links is a question about values alone; the link is chosen that says yes the
-least often. The others look at TX and at what matched: they are evaluated only once a rule matched whole, if it is sure
-that before that they have no visible effect. What is left is evaluated on every request.
+A rule is asked of values where one of its links is a question about values alone; the link is chosen that
+says yes the least often. The others look at TX and at what matched: they are evaluated only once a rule
+matched whole, if it is sure that before that they have no visible effect. What is left is evaluated on
+every request.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +15,11 @@ from bartizan.rules.constants import STATE, Constants, Readers, Unknown, macros,
 from bartizan.rules.model import Link, Macro, Operator, Rule, Setvar, Variable
 from bartizan.rules.patterns import Patterns, patterns_of
 from bartizan.rules.reachable import Outcome, answers, holds
-from bartizan.rules.samples import share_of_samples
+from bartizan.rules.samples import SAMPLED, how_often_sent, samples_of, share_of_samples
 
 VOLATILE: Final = frozenset({
-    "DURATION", "REMOTE_PORT", "TIME", "TIME_DAY", "TIME_EPOCH", "TIME_HOUR", "TIME_MIN", "TIME_MON", "TIME_SEC",
-    "TIME_WDAY", "TIME_YEAR", "UNIQUE_ID",
+    "DURATION", "REMOTE_PORT", "TIME", "TIME_DAY", "TIME_EPOCH", "TIME_HOUR", "TIME_MIN", "TIME_MON",
+    "TIME_SEC", "TIME_WDAY", "TIME_YEAR", "UNIQUE_ID",
 })  # fmt: skip
 """Variables that are different in every request: remembering what was asked of them would be in vain."""
 
@@ -30,6 +31,14 @@ COLLECTIONS: Final = {
 }  # fmt: skip
 """The collections, each with the one that has a kind."""
 
+FAMILIES: Final = {
+    "ARGS": "arguments", "ARGS_NAMES": "arguments", "REQUEST_COOKIES": "arguments",
+    "REQUEST_COOKIES_NAMES": "arguments", "REQUEST_HEADERS": "headers", "REQUEST_HEADERS_NAMES": "headers",
+}  # fmt: skip
+
+_TRUE_OFTEN: Final = frozenset({"eq", "ge", "gt", "le", "lt"})
+_HOT: Final = 0.6
+_WARM: Final = 0.25
 _REMOVES: Final = "ruleRemove"
 
 
@@ -39,6 +48,11 @@ class Kind:
 
     collection: str
     selector: str = ""
+
+    @property
+    def family(self) -> str:
+        """The name of the databases that it shares with kinds of which much the same is asked."""
+        return FAMILIES.get(self.collection, "request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +165,23 @@ def _offered(number: int, link: Link) -> Gate | None:
         if operator.name == "unconditionalMatch" and not operator.negated:
             probes.append(Probe(number, kinds, present=True))
         else:
-            patterns = patterns_of(operator)
-            probes += [Probe(number, kinds, chain, patterns) for chain in chains_of(link)]
+            probes += [
+                _cooled(Probe(number, kinds, chain, patterns_of(operator))) for chain in chains_of(link)
+            ]
     return Gate("values", number, tuple(probes))
+
+
+def _cooled(probe: Probe) -> Probe:
+    """Keep out of a database what is hit all the time: for every hit there the value is scanned again."""
+    if probe.patterns is None:
+        return probe
+    if all(share_of_samples(kind.collection, kind.selector, probe.patterns) >= _HOT for kind in probe.kinds):
+        return replace(probe, chain=(), patterns=None, present=True)
+    families = {kind.family for kind in probe.kinds}
+    collections = [name for name in SAMPLED if Kind(name).family in families]
+    if share_of_samples(collections, "", probe.patterns) > _WARM:
+        return replace(probe, patterns=None)
+    return probe
 
 
 def chains_of(link: Link) -> list[tuple[str, ...]]:
@@ -191,11 +219,25 @@ def _price(gate: Gate, link: Link, number: int) -> tuple[float, int]:
     if gate.kind == "request":
         return 0.5, number
     shares = [
-        share_of_samples(kind.collection, kind.selector, probe.patterns, link)
+        how_often_sent(kind.selector) * _share(probe, kind, link)
         for probe in gate.probes
         for kind in probe.kinds
     ]
     return max(shares), number
+
+
+def _share(probe: Probe, kind: Kind, link: Link) -> float:
+    if probe.present or link.operator is None:
+        return 1.0
+    if probe.patterns is not None:
+        return share_of_samples(kind.collection, kind.selector, probe.patterns)
+    operator, argument = link.operator, text_of(link.operator.argument) or ""
+    said = [
+        answers(operator, value.decode(), argument) for value in samples_of(kind.collection, kind.selector)
+    ]
+    if None not in said and "length" not in link.transformations:
+        return sum(map(bool, said)) / len(said)
+    return 0.5 if operator.name in _TRUE_OFTEN and not operator.negated else 0.1
 
 
 def _deciding_macros(link: Link) -> Iterator[Macro]:

@@ -1,7 +1,7 @@
 """Hyperscan's compiler, through ctypes: the same `libhs` that the edge scans with.
 
-A database is bound to the library's version and to the processor, so a wheel with a library of its own would make
-databases that the edge refuses.
+A database is bound to the library's version and to the processor, so a wheel with a library of its own would
+make databases that the edge refuses.
 """
 
 import ctypes
@@ -83,7 +83,8 @@ def _library() -> ctypes.CDLL:
         ) from error
     library.hs_version.restype = ctypes.c_char_p
     library.hs_scan.argtypes = (
-        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, _ON_MATCH, ctypes.c_void_p,
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, _ON_MATCH,
+        ctypes.c_void_p,
     )  # fmt: skip
     return library
 
@@ -171,12 +172,13 @@ class Scanner:
         """Return the numbers of the expressions that match."""
         found: set[int] = set()
 
-        @_ON_MATCH
         def on_match(number: int, _start: int, _end: int, _flags: int, _context: int) -> int:
             found.add(number)
             return 0
 
-        code = _library().hs_scan(self._database, value, len(value), 0, self._scratch, on_match, None)
+        code = _library().hs_scan(
+            self._database, value, len(value), 0, self._scratch, _ON_MATCH(on_match), None
+        )
         if code not in {_SUCCESS, _SCAN_TERMINATED}:
             raise HyperscanError(f"a value can't be scanned (hs_scan: {code})")
         return found

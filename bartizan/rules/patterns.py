@@ -1,12 +1,12 @@
-"""What stands for an operator in a Hyperscan database: a superset of what it matches, never less.
+r"""What stands for an operator in a Hyperscan database: a superset of what it matches, never less.
 
-`@rx` is compiled as ModSecurity 3 does it (src/utils/regex.cc: PCRE2_DOTALL | PCRE2_MULTILINE, bytes and not UTF-8), so
-the confirming PCRE2 must be given the same two. Hyperscan's classes (`\\s` with the vertical tab, `\\h`, `\\v`, POSIX
-ones) were compared with PCRE2's byte by byte and are equal.
+`@rx` is compiled as ModSecurity 3 does it (src/utils/regex.cc: PCRE2_DOTALL | PCRE2_MULTILINE, bytes and
+not UTF-8), so the confirming PCRE2 must be given the same two. Hyperscan's classes (`\\s` with the vertical
+tab, `\\h`, `\\v`, POSIX ones) were compared with PCRE2's byte by byte and are equal.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -21,12 +21,12 @@ RX: Final = hyperscan.DOTALL | hyperscan.MULTILINE | hyperscan.SINGLEMATCH | hyp
 PLAIN: Final = frozenset(
     {*range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 0x7B), *range(0x80, 0x100), *b" _.,@:+!?-"}
 )
-"""Bytes of which most harmless values consist, and few attacks: what can match there fits into a small database."""
+"""Bytes of which most harmless values consist, and few attacks: what can match there is a small database."""
 LITERAL: Final = hyperscan.SINGLEMATCH | hyperscan.ALLOWEMPTY
-_LARGEST: Final = (
-    500  # atoms: Hyperscan's automata have at most 512 states where it can't break a pattern down
-)
+# Hyperscan's automata have at most 512 states where it can't break a pattern down.
+_LARGEST: Final = 500  # atoms
 _LONG: Final = 3_000  # bytes: what is shorter is small enough, whatever it is
+_FEW_PIECES: Final = 4
 _MOST_PIECES: Final = 64
 _LARGE: Final = 100  # atoms of a group before which a pattern may be cut
 _LIGHT: Final = 12  # atoms of an alternative that is not worth cutting after
@@ -49,9 +49,9 @@ class Patterns:
 
     Attributes:
         expressions: pattern and flags of each.
-        taken: whether they match nothing else (whole; pieces: several that together do), or more: without what
-            Hyperscan doesn't have (weakened), as it weakened them itself (prefilter), or because they stand for
-            something that must be in the value (condition).
+        taken: whether they match nothing else (whole; pieces: several that together do), or more: only what
+            comes first (cut), without what Hyperscan doesn't have (weakened), as it weakened them itself
+            (prefilter), or what must be in the value (condition).
     """
 
     expressions: tuple[tuple[bytes, int], ...]
@@ -59,42 +59,21 @@ class Patterns:
 
 
 def patterns_of(operator: Operator) -> Patterns | None:
-    """Return what stands for an operator; None where nothing can, so that the operator itself must be asked."""
+    """Return what stands for an operator; None where nothing can, so that it must be asked itself."""
     if operator.negated:
         return None
     if operator.name in {"pm", "pmFromFile"}:
-        return literals(operator.entries, caseless=True)
+        return literals(operator.entries)
     argument = text_of(operator.argument)
-    if argument is None:
-        return None
-    match operator.name:
-        case "rx" | "rxGlobal" | "verifyCC" | "verifyCPF" | "verifySSN" | "verifySVNR":
-            return regex(argument)
-        case "contains" | "strmatch" | "containsWord":
-            taken = Taken.CONDITION if operator.name == "containsWord" else Taken.WHOLE
-            return Patterns(((_escaped(argument), LITERAL),), taken)
-        case "beginsWith":
-            return Patterns(((b"\\A" + _escaped(argument), LITERAL),), Taken.WHOLE)
-        case "endsWith":
-            return Patterns(((_escaped(argument) + b"\\z", LITERAL),), Taken.WHOLE)
-        case "streq":
-            return Patterns(((b"\\A" + _escaped(argument) + b"\\z", LITERAL),), Taken.WHOLE)
-        case "validateByteRange":
-            return _outside(argument)
-        case "validateUrlEncoding":
-            hexadecimal, other = b"[0-9a-fA-F]", b"[^0-9a-fA-F]"
-            broken = b"%%(?:%b|%b%b|%b?\\z)" % (other, hexadecimal, other, hexadecimal)
-            return Patterns(((broken, RX),), Taken.WHOLE)
-        case "validateUtf8Encoding":
-            return Patterns(((b"[\\x80-\\xff]", RX),), Taken.CONDITION)
-    return None
+    make = _MAKERS.get(operator.name)
+    return make(argument) if make and argument is not None else None
 
 
 def regex(text: str) -> Patterns | None:
     """Return what stands for a regular expression of PCRE.
 
-    In this order: itself, itself in pieces, what is left of it without look-arounds and the like, and what Hyperscan
-    makes of it as a prefilter.
+    In this order: itself, itself in pieces, what is left of it without look-arounds and the like, and what
+    Hyperscan makes of it as a prefilter.
     """
     if (pattern := taken(text, RX)) is not None:
         return Patterns(((pattern, RX),), Taken.WHOLE)
@@ -102,10 +81,16 @@ def regex(text: str) -> Patterns | None:
         parsed = regexes.parse(text)
     except regexes.NotUnderstoodError:
         return _prefilter(text)
-    for taking, kind in ((parsed, Taken.PIECES), (regexes.weakened(parsed), Taken.WEAKENED)):
-        if (cut := regexes.cut(taking, _LARGE, _LIGHT)) is not None:
-            taking, kind = cut, Taken.CUT
-        if (pieces := _pieces(taking)) is not None:
+    weakened = regexes.weakened(parsed)
+    ways = (
+        (parsed, Taken.PIECES, _FEW_PIECES),
+        (regexes.cut(parsed, _LARGE, _LIGHT), Taken.CUT, _MOST_PIECES),
+        (parsed, Taken.PIECES, _MOST_PIECES),
+        (regexes.cut(weakened, _LARGE, _LIGHT), Taken.CUT, _MOST_PIECES),
+        (weakened, Taken.WEAKENED, _MOST_PIECES),
+    )
+    for way, kind, most in ways:
+        if way is not None and (pieces := _pieces(way, most)) is not None:
             return Patterns(tuple((piece, RX) for piece in pieces), kind)
     return _prefilter(text)
 
@@ -122,8 +107,8 @@ def taken(text: str, flags: int) -> bytes | None:
     return pattern if _complaint(pattern, flags, large=len(pattern) > _LONG) is None else None
 
 
-def _pieces(parsed: regexes.Regex) -> list[bytes] | None:
-    """Return a regular expression in as few pieces as Hyperscan takes; None where it takes one by no means."""
+def _pieces(parsed: regexes.Regex, most: int) -> list[bytes] | None:
+    """Return a regular expression in as few pieces as Hyperscan takes; None where one can't be parted."""
     found: list[bytes] = []
     waiting = [parsed]
     while waiting:
@@ -132,17 +117,16 @@ def _pieces(parsed: regexes.Regex) -> list[bytes] | None:
             found.append(pattern)
             continue
         parted = regexes.halves(piece)
-        if parted is None or len(found) + len(waiting) > _MOST_PIECES:
+        if parted is None or len(found) + len(waiting) + 2 > most:
             return None
         waiting += reversed(parted)
     return found
 
 
-def literals(phrases: Iterable[str], *, caseless: bool, before: bytes = b"", after: bytes = b"") -> Patterns:
-    """Return what stands for phrases anywhere in a value, or between two patterns."""
-    flags = LITERAL | (hyperscan.CASELESS if caseless else 0)
-    found = dict.fromkeys(before + _escaped(phrase) + after for phrase in phrases)
-    return Patterns(tuple((pattern, flags) for pattern in found), Taken.WHOLE)
+def literals(phrases: Iterable[str]) -> Patterns:
+    """Return what stands for phrases anywhere in a value, in whatever case."""
+    found = dict.fromkeys(map(_escaped, phrases))
+    return Patterns(tuple((pattern, LITERAL | hyperscan.CASELESS) for pattern in found), Taken.WHOLE)
 
 
 @lru_cache(maxsize=4096)
@@ -179,3 +163,27 @@ def _outside(ranges: str) -> Patterns | None:
     if not refused:
         return Patterns((), Taken.WHOLE)
     return Patterns(((b"[" + b"".join(b"\\x%02x" % byte for byte in refused) + b"]", RX),), Taken.WHOLE)
+
+
+def _literal(before: bytes, after: bytes, taken_as: Taken = Taken.WHOLE) -> Callable[[str], Patterns]:
+    return lambda text: Patterns(((before + _escaped(text) + after, LITERAL),), taken_as)
+
+
+def _fixed(pattern: bytes, taken_as: Taken) -> Callable[[str], Patterns]:
+    return lambda _text: Patterns(((pattern, RX),), taken_as)
+
+
+_MAKERS: Final[dict[str, Callable[[str], Patterns | None]]] = {
+    **dict.fromkeys(("rx", "rxGlobal"), regex),
+    # Their pattern finds what they then check.
+    **dict.fromkeys(("verifyCC", "verifyCPF", "verifySSN", "verifySVNR"), regex),
+    "beginsWith": _literal(b"\\A", b""),
+    "contains": _literal(b"", b""),
+    "containsWord": _literal(b"", b"", Taken.CONDITION),
+    "endsWith": _literal(b"", b"\\z"),
+    "streq": _literal(b"\\A", b"\\z"),
+    "strmatch": _literal(b"", b""),
+    "validateByteRange": _outside,
+    "validateUrlEncoding": _fixed(b"%(?:[^0-9a-fA-F]|[0-9a-fA-F][^0-9a-fA-F]|[0-9a-fA-F]?\\z)", Taken.WHOLE),
+    "validateUtf8Encoding": _fixed(b"[\\x80-\\xff]", Taken.CONDITION),
+}

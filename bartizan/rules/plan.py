@@ -1,7 +1,7 @@
 """The plan that the edge runs: what is left of the rules, and the gate that wakes them.
 
-`plan.json` names the databases that lie beside it. Numbers are places in the plan's own lists, from 0; the number of a
-pattern in a database is its place in `patterns` plus 1.
+`plan.json` names the databases that lie beside it. Numbers are places in the plan's own lists, from 0; the
+number of a pattern in a database is its place in `patterns` plus 1.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,13 @@ from typing import Any, Final
 
 from bartizan.rules.gate import COLLECTIONS, Gate, Kind, Probe
 from bartizan.rules.hyperscan import Expression
-from bartizan.rules.patterns import PLAIN, plain
 from bartizan.rules.model import Ctl, Link, Macro, Operator, Parts, Rule, Setvar, Variable
+from bartizan.rules.patterns import PLAIN, plain
 from bartizan.rules.reachable import Reachable
 from bartizan.rules.settings import RuleSettings
 
 FORMAT: Final = 1
 MATCH_LIMIT: Final = 100_000
-_FAMILIES: Final = {
-    "ARGS": "arguments", "ARGS_NAMES": "arguments", "REQUEST_COOKIES": "arguments", "REQUEST_COOKIES_NAMES": "arguments",
-    "REQUEST_HEADERS": "headers", "REQUEST_HEADERS_NAMES": "headers",
-}  # fmt: skip
-_OTHERS: Final = "request"
 _PARANOIA: Final = "paranoia-level/"
 
 Json = dict[str, Any]
@@ -90,6 +85,7 @@ class _Gates:
     """Numbers the patterns, and tells each kind what is asked of its values."""
 
     def __init__(self, rules: Sequence[Rule], gates: Sequence[Gate]) -> None:
+        self._rules = rules
         self.patterns: list[tuple[int, int]] = []
         self._chains: dict[tuple[str, ...], int] = {(): 0}
         self._asked: dict[Kind, list[tuple[int, Probe, int | None]]] = {}
@@ -99,7 +95,6 @@ class _Gates:
                 number = self._number(place, probe) if probe.patterns is not None else None
                 for kind in probe.kinds:
                     self._asked.setdefault(kind, []).append((place, probe, number))
-        self._rules = rules
         self._kinds = {kind: self._questions(kind) for kind in self._all_kinds()}
         self.databases = self._databases()
 
@@ -114,23 +109,33 @@ class _Gates:
         return self._chains.setdefault(names, len(self._chains))
 
     def _all_kinds(self) -> list[Kind]:
-        """Return the kinds, general ones first; a named member is asked what all members are asked."""
+        """Return the kinds; a named member is asked what all members are asked, unless it is left out there.
+
+        Headers that rules leave out by name (Cookie, Referer) have a kind, too: they are in most requests.
+        """
         general = {Kind(kind.collection) for kind in self._asked}
-        return sorted(general | set(self._asked))
+        left_out = {
+            Kind(variable.name, (variable.selector or "").lower())
+            for rule in self._rules
+            for link in rule.links
+            for variable in link.variables
+            if variable.excluded and variable.name == "REQUEST_HEADERS" and not variable.regex
+        }
+        return sorted(general | set(self._asked) | {kind for kind in left_out if kind.selector})
 
     def _questions(self, kind: Kind) -> list[tuple[int, Probe, int | None]]:
         asked = list(self._asked.get(Kind(kind.collection), ()))
         if kind.selector:
             asked = [one for one in asked if not _excludes(self._rules[one[0]].links[one[1].link], kind)]
-            asked += self._asked[kind]
+            asked += self._asked.get(kind, ())
         return asked
 
     def _databases(self) -> list[Database]:
-        """Return for each family of kinds the database of all values and that of plain ones, where not empty."""
+        """Return for each family of kinds the database of all values and that of plain ones, if not empty."""
         families: dict[str, set[int]] = {}
         for kind, asked in self._kinds.items():
             numbers = {number for _, _, number in asked if number is not None}
-            families.setdefault(_family(kind), set()).update(numbers)
+            families.setdefault(kind.family, set()).update(numbers)
         found: list[Database] = []
         for name, numbers in families.items():
             whole = Database(
@@ -167,8 +172,8 @@ class _Gates:
 
     def _kind(self, kind: Kind, asked: Iterable[tuple[int, Probe, int | None]]) -> Json:
         numbers = sorted({number for _, _, number in asked if number is not None})
-        database = self._place(_family(kind), numbers)
-        small = self._place(f"{_family(kind)}-plain", numbers)
+        database = self._place(kind.family, numbers)
+        small = self._place(f"{kind.family}-plain", numbers)
         shared = database is not None and self.databases[database].numbers != set(numbers)
         direct = [
             {"rule": place, "chain": self._chain(probe.chain)}
@@ -187,10 +192,6 @@ class _Gates:
             "direct": direct,
             "always": sorted({place for place, probe, _ in asked if probe.present}),
         }
-
-
-def _family(kind: Kind) -> str:
-    return _FAMILIES.get(kind.collection, _OTHERS)
 
 
 def _excludes(link: Link, kind: Kind) -> bool:

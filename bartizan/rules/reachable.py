@@ -1,13 +1,15 @@
 """Which rules can ever match under a policy's settings, and what is settled before any request.
 
-The rules are walked through in the order in which they run, with the variables of TX as far as they are known. A rule
-that certainly matches on what is known has its effect here and leaves the plan; one that certainly does not match
-leaves it, too; what a settled skipAfter jumps over is never read. Where anything is in doubt a rule stays.
+The rules are walked through in the order in which they run, with the variables of TX as far as they are
+known. A rule that certainly matches on what is known has its effect here and leaves the plan; one that
+certainly does not match leaves it, too; what a settled skipAfter jumps over is never read. Where anything
+is in doubt a rule stays.
 
-A rule that was settled here can be removed at run time (ctl:ruleRemoveBy...) only by its id: then it stays. Core Rule
-Set rules that are removed by tag take what they would have skipped with them.
+A rule that was settled here can be removed at run time (ctl:ruleRemoveBy...) only by its id: then it stays.
+Core Rule Set rules that are removed by tag take what they would have skipped with them.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -19,18 +21,20 @@ from bartizan.rules.settings import Exclusion, RuleSettings
 
 PHASES: Final = (1, 2)
 LATER: Final = frozenset({
-    "AUTH_TYPE", "FILES", "FILES_COMBINED_SIZE", "FILES_NAMES", "FILES_SIZES", "FILES_TMPNAMES", "FILES_TMP_CONTENT",
-    "INBOUND_DATA_ERROR", "MULTIPART_BOUNDARY_QUOTED", "MULTIPART_BOUNDARY_WHITESPACE", "MULTIPART_CRLF_LF_LINES",
-    "MULTIPART_DATA_AFTER", "MULTIPART_DATA_BEFORE", "MULTIPART_FILENAME", "MULTIPART_FILE_LIMIT_EXCEEDED",
+    "AUTH_TYPE", "FILES", "FILES_COMBINED_SIZE", "FILES_NAMES", "FILES_SIZES", "FILES_TMPNAMES",
+    "FILES_TMP_CONTENT", "INBOUND_DATA_ERROR", "MULTIPART_BOUNDARY_QUOTED",
+    "MULTIPART_BOUNDARY_WHITESPACE", "MULTIPART_CRLF_LF_LINES", "MULTIPART_DATA_AFTER",
+    "MULTIPART_DATA_BEFORE", "MULTIPART_FILENAME", "MULTIPART_FILE_LIMIT_EXCEEDED",
     "MULTIPART_HEADER_FOLDING", "MULTIPART_INVALID_HEADER_FOLDING", "MULTIPART_INVALID_PART",
-    "MULTIPART_INVALID_QUOTING", "MULTIPART_LF_LINE", "MULTIPART_MISSING_SEMICOLON", "MULTIPART_NAME",
-    "MULTIPART_PART_HEADERS", "MULTIPART_SEMICOLON_MISSING", "MULTIPART_STRICT_ERROR", "MULTIPART_UNMATCHED_BOUNDARY",
-    "OUTBOUND_DATA_ERROR", "RESPONSE_BODY", "RESPONSE_CONTENT_LENGTH", "RESPONSE_CONTENT_TYPE", "RESPONSE_HEADERS",
+    "MULTIPART_INVALID_QUOTING", "MULTIPART_LF_LINE", "MULTIPART_MISSING_SEMICOLON",
+    "MULTIPART_NAME", "MULTIPART_PART_HEADERS", "MULTIPART_SEMICOLON_MISSING",
+    "MULTIPART_STRICT_ERROR", "MULTIPART_UNMATCHED_BOUNDARY", "OUTBOUND_DATA_ERROR",
+    "RESPONSE_BODY", "RESPONSE_CONTENT_LENGTH", "RESPONSE_CONTENT_TYPE", "RESPONSE_HEADERS",
     "RESPONSE_HEADERS_NAMES", "RESPONSE_PROTOCOL", "RESPONSE_STATUS", "STATUS_LINE", "XML",
 })  # fmt: skip
 """Variables of multipart bodies, XML and answers, which the edge does not collect yet."""
 
-_REFUSES: Final = frozenset({"deny", "drop", "redirect"})
+_SCORE: Final = "score"
 
 
 class Outcome(Enum):
@@ -49,6 +53,7 @@ class Why(Enum):
     NEVER = "never matches"
     LATER = "later half"
     EXCLUDED = "excluded"
+    IDLE = "idle"
     ASIDE = "set aside"
 
 
@@ -125,7 +130,8 @@ def _target_holds(link: Link, variable: Variable, known: Constants) -> Outcome:
     values = [str(len(members))] if variable.count else list(members.values())
     if not values:
         return Outcome.NEVER
-    assert link.operator is not None
+    if link.operator is None:
+        return Outcome.CERTAIN
     argument = text_of(known.expand(link.operator.argument))
     value = _transformed(values[0], link)
     answer = None if argument is None or value is None else answers(link.operator, value, argument)
@@ -139,6 +145,11 @@ _TRANSFORMED: Final[dict[str, Callable[[str], str]]] = {
     "lowercase": lambda text: text.encode().lower().decode(),
     "uppercase": lambda text: text.encode().upper().decode(),
 }
+_DECODES: Final = frozenset({
+    "compressWhitespace", "cssDecode", "escapeSeqDecode", "htmlEntityDecode", "jsDecode", "removeNulls",
+    "removeWhitespace", "replaceNulls", "trim", "urlDecode", "urlDecodeUni", "utf8toUnicode",
+})  # fmt: skip
+"""What leaves letters, digits and _ as they are."""
 _ASKED: Final[dict[str, Callable[[str, str], bool]]] = {
     "beginsWith": str.startswith,
     "contains": lambda value, argument: argument in value,
@@ -159,9 +170,10 @@ def _transformed(text: str, link: Link) -> str | None:
     if link.multi_match:
         return None
     for name in link.transformations:
-        if name not in _TRANSFORMED:
+        if name in _TRANSFORMED:
+            text = _TRANSFORMED[name](text)
+        elif name not in _DECODES or not re.fullmatch(r"\w*", text, re.ASCII):
             return None
-        text = _TRANSFORMED[name](text)
     return text
 
 
@@ -190,7 +202,23 @@ class _Walk:
             for rule in self._rules.rules
             if rule.phase not in PHASES
         ]
+        self._drop_idle(phases)
         return Reachable(phases, tuple(self._dropped), self._tx)
+
+    def _drop_idle(self, phases: tuple[Phase, ...]) -> None:
+        """Drop rules that do nothing but set what no rule reads, and so on with what only they read."""
+        while True:
+            read = Readers()
+            for rule in (rule for phase in phases for rule in phase.rules):
+                read.add(rule)
+            idle = [(phase, rule) for phase in phases for rule in phase.rules if _is_idle(rule, read)]
+            if not idle:
+                return
+            for phase, rule in idle:
+                self._drop(rule, Why.IDLE, "it only sets variables that no rule reads")
+                at = phase.rules.index(rule)
+                del phase.rules[at]
+                phase.markers = {name: place - (place > at) for name, place in phase.markers.items()}
 
     def _phase(self, phase_number: int) -> Phase:
         phase = Phase(phase_number)
@@ -334,6 +362,16 @@ class _Walk:
 
     def _drop(self, rule: Rule, why: Why, reason: str) -> None:
         self._dropped.append(Dropped(rule, why, reason))
+
+
+def _is_idle(rule: Rule, read: Readers) -> bool:
+    """Say whether a match of a rule has no effect at all; scores are read by the edge itself."""
+    visible = rule.disruptive != "pass" or rule.skip_after is not None or (rule.log and rule.links[0].msg)
+    return not visible and not any(
+        link.ctls
+        or any(_SCORE in "".join(map(str, setvar.key)) or read.reads(setvar.key) for setvar in link.setvars)
+        for link in rule.links
+    )
 
 
 def _without(link: Link, targets: list[tuple[tuple[str, ...], str]]) -> Link:

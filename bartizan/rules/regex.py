@@ -1,8 +1,8 @@
 """The structure of a regular expression: enough to take it apart without changing what it matches.
 
-Hyperscan refuses some of the Core Rule Set's long alternations as a whole and takes them in pieces, and it has no
-possessive quantifiers or look-arounds. What is read here is only where groups, alternatives and quantifiers are; what
-an atom means is left to Hyperscan and PCRE.
+Hyperscan refuses some of the Core Rule Set's long alternations as a whole and takes them in pieces, and it
+has no possessive quantifiers or look-arounds. What is read here is only where groups, alternatives and
+quantifiers are; what an atom means is left to Hyperscan and PCRE.
 """
 
 import re
@@ -123,10 +123,10 @@ class _Reader:
 
     def group(self) -> Item:
         match = _GROUP.match(self.text, self.at)
-        if match is None or self.text.startswith("(?", self.at) and match[0] == "(":
+        if match is None or (self.text.startswith("(?", self.at) and match[0] == "("):
             raise NotUnderstoodError(f"a group that begins with {self.text[self.at : self.at + 4]}")
         capture = 0
-        if match[0] == "(" or match[0].endswith((">", "'")) and match[0] != "(?>":
+        if match[0] == "(" or (match[0].endswith((">", "'")) and match[0] != "(?>"):
             self.captures += 1
             capture = self.captures
         self.at = match.end()
@@ -153,7 +153,7 @@ class _Reader:
 
 
 def positions(branches: Branches) -> int:
-    """Return how many atoms there are, repeated ones as often as they must be: about the states of an automaton."""
+    """Return how many atoms there are, repeated ones as often as they are: an automaton's states, about."""
     return sum(_times(item) * _inside(item) for sequence in branches for item in sequence)
 
 
@@ -191,8 +191,8 @@ def _weakened_item(item: Item) -> Item:
 def halves(regex: Regex) -> tuple[Regex, Regex] | None:
     """Return two regular expressions that together match the same; None where it has no alternatives to part.
 
-    The alternatives are those of the pattern itself, or of its largest group that is not repeated and does not lie
-    in one that is.
+    The alternatives are those of the pattern itself, or of its largest group that is not repeated and does
+    not lie in one that is.
     """
     found = _parted(regex.branches)
     return found and (replace(regex, branches=found[0]), replace(regex, branches=found[1]))
@@ -227,10 +227,10 @@ def _parted(branches: Branches) -> tuple[Branches, Branches] | None:
 
 
 def cut(regex: Regex, large: int, light: int) -> Regex | None:
-    """Return less of a regular expression in which one large group follows another: all that matches matches it.
+    """Return less of a regular expression in which one large group follows another; it matches more.
 
-    Together the two would have as many states as one has times the pieces of the other. After the first group's large
-    alternatives nothing more is asked; after its small ones all is.
+    Together the two would have as many states as one has times the pieces of the other. After the first
+    group's large alternatives nothing more is asked; after its small ones all is.
 
     Args:
         regex: the whole.
@@ -279,9 +279,7 @@ def _restricted(branches: Branches, allowed: frozenset[int]) -> Branches:
 def _restricted_sequence(sequence: Sequence, allowed: frozenset[int]) -> Sequence | None:
     items: list[Item] = []
     for item in sequence:
-        if item.looks:
-            items.append(item)
-        elif item.branches is None and _may_be(item.text, allowed):
+        if item.looks or (item.branches is None and _may_be(item.text, allowed)):
             items.append(item)
         elif item.branches is not None and (branches := _restricted(item.branches, allowed)):
             items.append(replace(item, branches=branches))
@@ -292,7 +290,7 @@ def _restricted_sequence(sequence: Sequence, allowed: frozenset[int]) -> Sequenc
 
 @lru_cache(maxsize=65536)
 def _may_be(atom: str, allowed: frozenset[int]) -> bool:
-    """Say whether an atom may match an allowed byte, or matches between bytes; yes where Python can't tell."""
+    """Say whether an atom may match an allowed byte, or matches between bytes; yes if Python can't tell."""
     if atom in _BETWEEN or "[:" in atom or not atom.isascii():
         return True
     try:

@@ -3,11 +3,12 @@
 They decide nothing about what is detected: a bad guess costs time and no more.
 """
 
+import re
+import warnings
 from functools import lru_cache
 from typing import Final
 
-from bartizan.rules.hyperscan import Expression, Scanner
-from bartizan.rules.model import Link
+from bartizan.rules import hyperscan
 from bartizan.rules.patterns import Patterns
 
 _AGENT: Final = (
@@ -15,7 +16,8 @@ _AGENT: Final = (
 )
 _ACCEPT: Final = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 _TEXTS: Final = (
-    b"red", b"42", b"hello world", b"jane.doe@example.com", b"2026-01-31", b"Order 66 (new)", b"a=b", b"it's fine",
+    b"red", b"42", b"hello world", b"jane.doe@example.com", b"2026-01-31", b"Order 66 (new)", b"a=b",
+    b"it's fine",
     b"The quick brown fox jumps over the lazy dog; it was a fine day, and no one minded.",
     b"https://www.example.com/news?page=2&sort=asc", b"0123456789abcdef", b"Line one\nline two\n", b"true",
 )  # fmt: skip
@@ -49,7 +51,7 @@ _VALUES: Final[dict[str, tuple[bytes, ...]]] = {
     "REQUEST_HEADERS": tuple(value for values in _HEADERS.values() for value in values),
     "REQUEST_HEADERS_NAMES": tuple(name.encode() for name in _HEADERS),
     "REQUEST_LINE": tuple(b"GET " + path + b" HTTP/1.1" for path in _PATHS),
-    "REQUEST_METHOD": (b"GET", b"POST"),
+    "REQUEST_METHOD": (b"GET", b"GET", b"GET", b"HEAD", b"POST"),
     "REQUEST_PROTOCOL": (b"HTTP/1.1", b"HTTP/2.0"),
     "REQUEST_URI": _PATHS,
     "REQUEST_URI_RAW": _PATHS,
@@ -58,40 +60,52 @@ _ALWAYS_SENT: Final = frozenset({"host", "user-agent", "accept", "accept-encodin
 _OFTEN_SENT: Final = frozenset(
     {"content-type", "content-length", "cookie", "referer", "authorization", "accept-language"}
 )
-_NEGATED: Final = 0.1
-_TRUE_OFTEN: Final = frozenset({"gt", "ge", "lt", "le", "eq"})
+SAMPLED: Final = tuple(_VALUES)
 
 
-def share_of_samples(collection: str, selector: str, patterns: Patterns | None, link: Link) -> float:
-    """Return which share of requests a question is expected to say yes to, from 0 to 1.
+def how_often_sent(selector: str) -> float:
+    """Return how often a request has a header of a name, from 0 to 1; 1 where no name is given."""
+    if not selector or selector in _ALWAYS_SENT:
+        return 1.0
+    return 0.5 if selector in _OFTEN_SENT else 0.01
+
+
+def share_of_samples(collection: str | list[str], selector: str, patterns: Patterns) -> float:
+    """Return which share of harmless values has a hit, from 0 to 1.
 
     Args:
-        collection: what it is asked of.
-        selector: the member, in lower case; empty for all.
-        patterns: what stands for it; None where the operator itself is asked, or a value need only be there.
-        link: where it stands.
+        collection: whose values, or those of several.
+        selector: of the member with this name, in lower case; empty for all.
+        patterns: what may hit.
     """
-    sent = 1.0
-    if selector:
-        sent = 1.0 if selector in _ALWAYS_SENT else 0.5 if selector in _OFTEN_SENT else 0.01
-    if patterns is None:
-        operator = link.operator
-        if operator is None or any(variable.count for variable in link.variables):
-            return sent
-        often = operator.name in _TRUE_OFTEN and not operator.negated
-        return sent * (0.5 if often else _NEGATED)
-    values = _HEADERS.get(selector, _TEXTS) if selector else _VALUES.get(collection, _TEXTS)
-    if "lowercase" in link.transformations:
-        values = tuple(value.lower() for value in values)
-    return sent * _share(patterns, values)
+    if isinstance(collection, list):
+        return _share(patterns, tuple(value for name in collection for value in samples_of(name, "")))
+    return _share(patterns, samples_of(collection, selector))
+
+
+def samples_of(collection: str, selector: str) -> tuple[bytes, ...]:
+    """Return harmless values of a collection, or of its member with a name in lower case."""
+    return _HEADERS.get(selector, _TEXTS) if selector else _VALUES.get(collection, _TEXTS)
 
 
 @lru_cache(maxsize=4096)
 def _share(patterns: Patterns, values: tuple[bytes, ...]) -> float:
-    if not patterns.expressions:
-        return 0.0
-    scanner = Scanner([Expression(1, pattern, flags) for pattern, flags in patterns.expressions])
+    found = [
+        pattern for expression in patterns.expressions if (pattern := _readable(*expression)) is not None
+    ]
+    return sum(any(pattern.search(value) for pattern in found) for value in values) / len(values)
+
+
+@lru_cache(maxsize=65536)
+def _readable(pattern: bytes, flags: int) -> re.Pattern[bytes] | None:
+    """Return a pattern as Python understands it; None where it does not, as of much that only PCRE has."""
+    begins = re.match(rb"\(\?i\)", pattern)
+    meant = re.DOTALL | (re.IGNORECASE if begins or flags & hyperscan.CASELESS else 0)
+    if flags & hyperscan.MULTILINE:
+        meant |= re.MULTILINE
     try:
-        return sum(bool(scanner.numbers(value)) for value in values) / len(values)
-    finally:
-        scanner.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Python may mean otherwise one day
+            return re.compile(pattern[begins.end() :] if begins else pattern.replace(b"\\z", b"\\Z"), meant)
+    except (re.error, OverflowError):
+        return None

@@ -87,7 +87,7 @@ class RuleSettings:
     variables: tuple[tuple[str, str], ...] = ()
 
     def constants(self) -> dict[str, str]:
-        """Return the variables of TX that a policy decides, in both lines of the Core Rule Set (3.3 and 4)."""
+        """Return the variables of TX that a policy decides, for both lines of the Core Rule Set (3.3, 4)."""
         paranoia = str(self.paranoia)
         return {
             "blocking_paranoia_level": paranoia,
