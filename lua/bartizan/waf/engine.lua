@@ -26,32 +26,25 @@
 --     error           nil, or a sentence: something could not be judged
 
 local budget = require("bartizan.waf.budget")
-local evaluate = require("bartizan.waf.evaluate")
 local gate = require("bartizan.waf.gate")
 local hyperscan = require("bartizan.waf.hyperscan")
 local kinds = require("bartizan.waf.kinds")
 local pcre2 = require("bartizan.waf.pcre2")
 local plan_reader = require("bartizan.waf.plan")
 local transaction = require("bartizan.waf.state")
+local walker = require("bartizan.waf.walk")
 
-local begin_budget = budget.begin
-local describe = evaluate.describe
-local describe_failure = evaluate.describe_failure
 local error = error
 local finish_budget = budget.finish
 local format = string.format
 local ipairs = ipairs
-local is_running = budget.is_running
-local matches_rule = evaluate.matches
 local new_state = transaction.new
 local reset = transaction.reset
 local scan = gate.scan
 local type = type
+local walk = walker.run
 
 local _M = {}
-
--- What a disruptive action answers with, where the rule gives no status.
-local DENIED, REDIRECTED = 403, 302
 
 local function load_databases(plan, read_file)
     local databases = {}
@@ -99,11 +92,13 @@ function _M.new(plan, read_file, options)
     }
 end
 
+local NONE = {}
+
 -- Candidates of the phase under way.
 local found = {}
 
--- Marks this phase's candidates and keeps those of earlier phases, for a rule of a later
--- phase may look at a value of an earlier one. Returns whether there are any.
+-- Marks the candidates that were found, and those of earlier phases, for a rule of a later phase may
+-- look at a value of an earlier one. Returns them all.
 local function mark(engine, memory, n)
     local kept = memory.candidates
     if n > 0 then
@@ -115,107 +110,14 @@ local function mark(engine, memory, n)
         memory.candidates = kept
     end
     if not kept then
-        return false
+        return NONE
     end
     local marks, round = engine.marks, engine.round + 1
     engine.round = round
     for i = 1, #kept do
         marks[kept[i]] = round
     end
-    return true
-end
-
-local function disrupt(rule, state, outcome, enforcing)
-    local action = rule.disruptive
-    if action == "pass" or state.engine == "DetectionOnly" then
-        return false
-    elseif action == "allow" or action == "allow:request" or action == "allow:phase" then
-        -- The manual, SecRuleEngine: DetectionOnly never executes any disruptive action, allow
-        -- among them.
-        if enforcing and action ~= "allow:phase" then
-            state.is_finished = true
-        end
-        return enforcing
-    end
-    if not outcome.disruptive then
-        outcome.disruptive = {
-            rule = rule.id, action = action, argument = rule.argument,
-            status = rule.status or (action == "redirect" and REDIRECTED or DENIED),
-        }
-    end
-    return enforcing
-end
-
--- Evaluates one rule. Returns whether the phase ends, and whether the rule matched.
-local function evaluate_rule(rule, t, state, outcome, enforcing)
-    if not is_running() then
-        begin_budget()
-    end
-    local score = state.score
-    local did_match = matches_rule(rule, t, state)
-    if state.failure then
-        outcome.matches[#outcome.matches + 1] = describe_failure(state.failure)
-        outcome.error = outcome.error
-            or format("rule %d: %s", rule.id, state.failure.err)
-        state.failure, state.is_changed = nil, true
-    end
-    if not did_match then
-        return false, false
-    end
-    if rule.log then
-        outcome.matches[#outcome.matches + 1] = describe(rule, t, state, state.score - score)
-    end
-    return disrupt(rule, state, outcome, enforcing) or state.is_finished, true
-end
-
--- Where reading goes on: behind a marker, or at the end of the phase where there is no such marker
--- from here on.
-local function behind(phase, marker, position)
-    local target = phase.markers[marker]
-    return target and target > position and target or #phase.order + 1
-end
-
--- Evaluates from a position on, in order.
-local function walk(engine, phase, t, state, outcome, enforcing, position, has_marks)
-    local order, marks, round = phase.order, engine.marks, engine.round
-    local is_gateless = engine.is_gateless
-    local last = #order
-    while position <= last do
-        local rule = order[position]
-        local kind = rule.gate
-        position = position + 1
-        if is_gateless or has_marks and marks[rule.index] == round or kind == "request"
-            or kind == "always" or kind == "state" and state.is_changed then
-            local ends, did_match = evaluate_rule(rule, t, state, outcome, enforcing)
-            if ends then
-                return
-            elseif did_match and rule.skip_after then
-                position = behind(phase, rule.skip_after, position - 1)
-            end
-        end
-    end
-end
-
--- Evaluates only what asks of the whole request, and goes over to `walk` as soon as that has had an
--- effect. Returns whether it had one.
-local function probe(engine, phase, t, state, outcome, enforcing)
-    local requests, order = phase.requests, phase.order
-    for i = 1, #requests do
-        local position = requests[i]
-        local rule = order[position]
-        local ends, did_match = evaluate_rule(rule, t, state, outcome, enforcing)
-        if state.is_changed then
-            if not ends then
-                position = position + 1
-                if did_match and rule.skip_after then
-                    position = behind(phase, rule.skip_after, position - 1)
-                end
-                walk(engine, phase, t, state, outcome, enforcing, position, false)
-            end
-            return true
-        end
-    end
-    return false
+    return kept
 end
 
 local function finish(outcome, state)
@@ -251,10 +153,10 @@ local function give_back(engine, state)
     end
 end
 
--- Asks which rules might match. Returns whether there are any; nil and a sentence if that failed.
+-- Asks which rules might match. Returns their indices; nil and a sentence if that failed.
 local function ask(engine, t, memory)
     if engine.is_gateless then
-        return false
+        return NONE
     end
     local n, err = scan(engine.gate, t, found, memory.asked)
     if not n then
@@ -289,8 +191,8 @@ local function run(engine, t, number, enforcing)
     elseif not phase then
         return state and state.is_changed and finish({ matches = {} }, state) or engine.clean
     end
-    local has_marks, err = ask(engine, t, memory)
-    if has_marks == nil then
+    local candidates, err = ask(engine, t, memory)
+    if not candidates then
         return { matches = {}, score = 0, tx = engine.tx, error = err }
     end
     -- Taken, and given back where nothing has become of them: should anything here ever raise an
@@ -298,11 +200,7 @@ local function run(engine, t, number, enforcing)
     state = state or take_state(engine)
     local outcome = spare or { matches = {} }
     spare = nil
-    if engine.is_gateless or has_marks or state.is_changed then
-        walk(engine, phase, t, state, outcome, enforcing, 1, has_marks)
-    else
-        probe(engine, phase, t, state, outcome, enforcing)
-    end
+    walk(engine, phase, t, state, outcome, enforcing, candidates)
     if state.is_changed then
         memory.state = state
         return finish(outcome, state)

@@ -172,14 +172,14 @@ local function with_ctls(rule, made, rules)
 end
 
 local function new_phase(phase, rules)
-    local made = { order = {}, markers = {}, requests = {} }
+    local made = { number = phase.phase, order = {}, markers = {}, requests = {} }
     for position, index in ipairs(phase.rules) do
         local rule = rules[index + 1]
         if not rule then
             error(format("phase %d of the plan names rule %d, which there is not",
                          phase.phase, index), 0)
         end
-        made.order[position] = rule
+        made.order[position], rule.position = rule, position
         if rule.gate == "request" or rule.gate == "always" then
             made.requests[#made.requests + 1] = position
         end
