@@ -97,7 +97,7 @@ local NONE = {}
 -- Candidates of the phase under way.
 local found = {}
 
--- Marks the candidates that were found, and those of earlier phases, for a rule of a later phase may
+-- Marks the candidates that were found, and those of earlier phases: a rule of a later phase may
 -- look at a value of an earlier one. Returns them all.
 local function mark(engine, memory, n)
     local kept = memory.candidates
