@@ -6,7 +6,6 @@
 -- libmodsecurity takes them for 0 in @eq, which let Content-Length: 99999999999 pass for none.
 
 local byte = string.byte
-local huge = math.huge
 
 local _M = {}
 
@@ -31,7 +30,7 @@ local function integer(text)
     local number = 0
     while at <= length do
         b = byte(text, at)
-        if b < 0x30 or b > 0x39 or number == huge then
+        if b < 0x30 or b > 0x39 then
             break
         end
         number = number * 10 + (b - 0x30)

@@ -15,6 +15,12 @@ function _M.run(path)
     local db = assert(hyperscan.load(file:read("*a")))
     file:close()
     local lines, out = {}, {}
+    -- Compiled while nothing matched, and so nothing called back, the loop meets a match.
+    local count = 0
+    for turn = 1, TURNS do
+        count = count + db:ids(turn < TURNS and "nothing" or "c ab", out)
+    end
+    assert(count == 2)
     for turn = 1, TURNS do
         for i, value in ipairs(VALUES) do
             local any, count = db:any(value), db:ids(value, out)

@@ -121,7 +121,7 @@ def test_a_match_is_found_wherever_it_begins(lua: Lua, pattern: str, value: str,
     assert regex.find(regex, text, 0) == (False if found is None else found.span())
 
 
-ANCHORED: Final = [r"\Ab", "(?-m)^b", r"\Gb", "(?s:.*)b$", r"\A(?:a|b)*c"]
+ANCHORED: Final = [r"\Ab", "(?-m)^b", r"\Gb", "(?s:.*)b$", r"\A(?:a|b)*c", r"(?:z|\Gb)"]
 
 
 @pytest.mark.parametrize("pattern", ANCHORED)
