@@ -34,6 +34,7 @@ local plan_reader = require("bartizan.waf.plan")
 local transaction = require("bartizan.waf.state")
 local walker = require("bartizan.waf.walk")
 
+local begin_budget = budget.begin
 local error = error
 local finish_budget = budget.finish
 local format = string.format
@@ -217,9 +218,9 @@ end
 --   evaluated and `allow` allows nothing, as the manual says of DetectionOnly
 -- @return table: the outcome, see above
 function _M.run(engine, t, number, enforcing)
-    -- The processor time of a phase's regular expressions, in all, is bounded; it begins with the
-    -- first that is asked. What an error kept from finishing here ends with this.
-    finish_budget()
+    -- The processor time of a phase's regular expressions is bounded, of all together. What an
+    -- error kept from finishing here is forgotten with this.
+    begin_budget()
     local outcome = run(engine, t, number, enforcing)
     finish_budget()
     return outcome
