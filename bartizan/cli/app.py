@@ -190,8 +190,9 @@ def reload(
     path = chosen_policy(policy, file)
     judged, doubts = read_policy(path)
     layout = find_layout(state, nginx)
+    master = running_master(layout)
     _compile_rules(judged, layout)
-    generation = reload_gateway(judged, layout, running_master(layout))
+    generation = reload_gateway(judged, layout, master)
     warn(path, doubts)
     say(f"reloaded: generation {generation} serves")
 

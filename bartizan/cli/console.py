@@ -44,7 +44,8 @@ def refuse(error: BartizanError | OSError) -> None:
 def progress_of(what: str) -> Iterator[Callable[[int, int, str], None]]:
     """Yield what is told how much is done of how much, and of what; nothing is shown before it is told.
 
-    Where nobody watches (a log, a pipe) one line says that it has begun.
+    It goes to stderr, for stdout has what was asked for. Where nobody watches (a log, a pipe) one line says
+    that it has begun.
     """
     bar = Progress(console=Console(stderr=True), transient=True)
     task = None
@@ -56,7 +57,7 @@ def progress_of(what: str) -> Iterator[Callable[[int, int, str], None]]:
             if bar.console.is_terminal:
                 bar.start()
             else:
-                say(f"{what}; the next time they are there already")
+                complain(f"{what}; the next time they are there already")
         bar.update(task, completed=done, total=total, description=f"{what}: {part}")
 
     try:

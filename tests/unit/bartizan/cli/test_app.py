@@ -143,11 +143,13 @@ def test_what_the_system_does_not_let_it_do_is_one_sentence(
     def fail(*_: object) -> None:
         raise error
 
+    monkeypatch.setattr(cli, "_compile_rules", lambda *_: None)
     monkeypatch.setattr(cli, "new_generation", fail)
     assert command("check", ROOT / "gateway.yaml") == (1, "", f"bartizan: {said}\n")
 
 
 def test_taken_ports_are_all_told(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_compile_rules", lambda *_: None)
     monkeypatch.setattr(cli, "busy", lambda *_, **__: iter(["port 1 is taken", "port 2 is taken"]))
     monkeypatch.setattr(cli, "new_generation", lambda *_: tmp_path)
     assert command("check", ROOT / "gateway.yaml")[0] == 0
