@@ -32,7 +32,7 @@ ARGUMENTS: Final[dict[str, tuple[bytes, tuple[bytes, ...]]]] = {
     "noMatch": (b"", ()),
     "pm": (b"ab c", (b"ab", b"\xff\xfe", b"c")),
     "pmFromFile": (b"a.data", (b"<?php", b"etc/passwd", b"\0")),
-    "rx": (rb"(?i)(?:a|b)+c|<[^>]*>|\d+$", ()),
+    "rx": (rb"(?i)(?:a|b){1,20}c|<[^>]{0,50}>|\d\n$", ()),
     "rxGlobal": (rb"(a)|(.)\2", ()),
     "streq": (b"ab", ()),
     "strmatch": (b"ab", ()),
