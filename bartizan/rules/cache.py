@@ -1,14 +1,15 @@
 """Compiled rules on disk, each in a folder of its own that appears whole or not at all.
 
 A folder is found again while everything is the same that it was made of: the rule files and the data files
-that they read, the files that stand beside them (a new one may be included by a pattern), the settings,
-this compiler, and the Hyperscan and processor that its databases are bound to.
+that they read, what an Include with a pattern finds, the settings, this compiler, and the Hyperscan and
+processor that its databases are bound to.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -24,9 +25,12 @@ from bartizan.rules.settings import RuleSettings
 
 KEEP: Final = 8
 KEEP_FOR: Final = 7 * 24 * 3600.0
-_COMPILER: Final = 3  # grows when the same rules give another plan
+_COMPILER: Final = 4  # grows when the same rules give another plan
 _MANIFEST: Final = "manifest.json"
 _UNFINISHED: Final = ".unfinished-"
+_INCLUDE: Final = re.compile(
+    r"^\s*Include(?:Optional)?\s+[\"']?([^\s\"']*[*?\[][^\s\"']*)", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Entry:
@@ -91,7 +95,7 @@ class Cache:
         manifest = {
             "made_of": _made_of(paths, settings),
             "files": {str(path): _digest(path) for path in files},
-            "beside": {str(folder): _names(folder) for folder in {path.parent for path in files}},
+            "included": {pattern: _found(pattern) for path in files for pattern in _included(path)},
             "holds": {path.name: _digest(path) for path in sorted(entry.folder.iterdir())},
         }
         text = json.dumps(manifest, indent=1, sort_keys=True)
@@ -137,7 +141,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
         manifest = json.loads((folder / _MANIFEST).read_bytes())
     except (OSError, ValueError):
         return None
-    whole = isinstance(manifest, dict) and {"made_of", "files", "beside", "holds"} <= manifest.keys()
+    whole = isinstance(manifest, dict) and {"made_of", "files", "included", "holds"} <= manifest.keys()
     return manifest if whole else None
 
 
@@ -145,7 +149,7 @@ def _is_good(folder: Path, manifest: dict[str, Any]) -> bool:
     try:
         return (
             all(_digest(Path(path)) == digest for path, digest in manifest["files"].items())
-            and all(_names(Path(path)) == names for path, names in manifest["beside"].items())
+            and all(_found(pattern) == names for pattern, names in manifest["included"].items())
             and all(_digest(folder / name) == digest for name, digest in manifest["holds"].items())
         )
     except (OSError, AttributeError):
@@ -156,5 +160,12 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix in {".conf", ".data"})
+def _found(pattern: str) -> list[str]:
+    path = Path(pattern)
+    return sorted(map(str, Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+
+
+def _included(path: Path) -> list[str]:
+    """Return what a file includes by a pattern: another file may match it one day."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.suffix != ".data" else ""
+    return [str(path.absolute().parent / pattern) for pattern in _INCLUDE.findall(text)]

@@ -17,6 +17,10 @@ from bartizan.rules.settings import RuleSettings
 
 FORMAT: Final = 1
 MATCH_LIMIT: Final = 100_000
+_PLAIN: Final = "-plain"
+_DECODED: Final = "-decoded"
+# They make garbage of ordinary words: it is asked only what is asked after them, in a database of its own.
+_DECODERS: Final = frozenset({"base64Decode", "base64DecodeExt", "hexDecode", "sqlHexDecode"})
 _PARANOIA: Final = "paranoia-level/"
 
 Json = dict[str, Any]
@@ -134,8 +138,9 @@ class _Gates:
         """Return for each family of kinds the database of all values and that of plain ones, if not empty."""
         families: dict[str, set[int]] = {}
         for kind, asked in self._kinds.items():
-            numbers = {number for _, _, number in asked if number is not None}
-            families.setdefault(kind.family, set()).update(numbers)
+            for _, probe, number in asked:
+                if number is not None:
+                    families.setdefault(_database_name(kind, probe.chain), set()).add(number)
         found: list[Database] = []
         for name, numbers in families.items():
             whole = Database(
@@ -146,7 +151,7 @@ class _Gates:
                 for one in whole.expressions
                 if (pattern := plain(one.pattern)) is not None
             ]
-            found += [whole, Database(f"{name}-plain", small, {one.number for one in small})]
+            found += [whole, Database(name + _PLAIN, small, {one.number for one in small})]
         return [database for database in found if database.expressions]
 
     def document(self) -> Json:
@@ -163,18 +168,26 @@ class _Gates:
             "kinds": kinds,
         }
 
-    def _place(self, name: str, numbers: list[int]) -> int | None:
-        """Return which database of a name holds some of the patterns."""
-        for at, database in enumerate(self.databases):
-            if database.name == name and not database.numbers.isdisjoint(numbers):
-                return at
-        return None
+    def _is_decoded(self, number: int) -> bool:
+        chain = self.patterns[number - 1][1]
+        return any(place == chain and _decodes(names) for names, place in self._chains.items())
+
+    def _places(self, name: str, numbers: list[int]) -> tuple[int | None, int | None]:
+        """Return which databases hold some of the patterns for all values, and for plain ones."""
+        found: dict[str, int] = {
+            database.name: at
+            for at, database in enumerate(self.databases)
+            if not database.numbers.isdisjoint(numbers)
+        }
+        return found.get(name), found.get(name + _PLAIN)
 
     def _kind(self, kind: Kind, asked: Iterable[tuple[int, Probe, int | None]]) -> Json:
         numbers = sorted({number for _, _, number in asked if number is not None})
-        database = self._place(kind.family, numbers)
-        small = self._place(f"{kind.family}-plain", numbers)
-        shared = database is not None and self.databases[database].numbers != set(numbers)
+        database, small = self._places(kind.family, numbers)
+        decoded, decoded_small = self._places(kind.family + _DECODED, numbers)
+        used = {
+            number for at in (database, decoded) if at is not None for number in self.databases[at].numbers
+        }
         direct = [
             {"rule": place, "chain": self._chain(probe.chain)}
             | ({"operator": _operator(probe.operator)} if probe.operator else {"link": probe.link})
@@ -182,16 +195,27 @@ class _Gates:
             if number is None and not probe.present
         ]
         chains = {self.patterns[number - 1][1] for number in numbers} | {each["chain"] for each in direct}
+        own = sorted({self.patterns[number - 1][1] for number in numbers if self._is_decoded(number)})
+        parts = [{"chains": own, "database": decoded, "plain": decoded_small}] if own else []
         return {
             "collection": kind.collection,
             "selector": kind.selector or None,
             "database": database,
             "plain": small,
+            "parts": parts,
             "chains": sorted(chains),
-            "accepts": numbers if shared else None,
+            "accepts": None if used <= set(numbers) else numbers,
             "direct": direct,
             "always": sorted({place for place, probe, _ in asked if probe.present}),
         }
+
+
+def _decodes(chain: tuple[str, ...]) -> bool:
+    return not _DECODERS.isdisjoint(chain)
+
+
+def _database_name(kind: Kind, chain: tuple[str, ...]) -> str:
+    return kind.family + (_DECODED if _decodes(chain) else "")
 
 
 def _excludes(link: Link, kind: Kind) -> bool:

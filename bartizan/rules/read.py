@@ -2,13 +2,14 @@
 
 import glob
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from bartizan.rules import chains
 from bartizan.rules.actions import Actions, read_actions
 from bartizan.rules.changes import Change, apply, change
-from bartizan.rules.model import Marker, Rule, RuleSet
+from bartizan.rules.model import Link, Marker, Rule, RuleSet
 from bartizan.rules.names import known, meant
 from bartizan.rules.problems import Mistake, Place, Problem, Refusal, RulesError
 from bartizan.rules.statements import Statement, parse, read_statements
@@ -29,6 +30,10 @@ def read_rules(paths: Iterable[Path], core: Collection[Path] = ()) -> RuleSet:
     for path in paths:
         reader.file(path, core=path in core)
     return reader.finish()
+
+
+# What these releases call themselves. They were written for ModSecurity 2, and are tested with it.
+_FOR_APACHE: Final = "OWASP_CRS/3"
 
 
 @dataclass(slots=True)
@@ -105,6 +110,8 @@ class _Reader:
             self.problems += chain.problems
             return
         rule = chain.rule(self.defaults.get(chain.phase, chains.DEFAULT))
+        if chain.core and any(signature.startswith(_FOR_APACHE) for signature in self.signatures):
+            rule = _as_apache_reads(rule)
         if chain.aside is not None:
             self.set_aside.append(Problem(chain.place, f"rule {rule_id}: {chain.aside}"))
             self.aside_rules.append(rule)
@@ -162,6 +169,19 @@ class _Reader:
             signatures=tuple(self.signatures),
             files=tuple(self.files),
         )
+
+
+def _as_apache_reads(rule: Rule) -> Rule:
+    """Halve the backslashes that are doubled for Apache, whose reader takes two between quotes for one."""
+    return replace(rule, links=tuple(_with_single_backslashes(link) for link in rule.links))
+
+
+def _with_single_backslashes(link: Link) -> Link:
+    asked = link.operator
+    if asked is None or asked.name not in {"rx", "rxGlobal"}:
+        return link
+    argument = tuple(part.replace("\\\\", "\\") if isinstance(part, str) else part for part in asked.argument)
+    return replace(link, operator=replace(asked, argument=argument))
 
 
 def _one_word(statement: Statement, what: str) -> str:

@@ -178,6 +178,28 @@ def test_what_is_refused_is_set_aside_in_the_core_alone(text: str, why: str, tmp
         _read(tmp_path, text)
 
 
+_FOUR_BACKSLASHES = r"""SecRule ARGS "@rx ^\\\\[a-z]" "id:1,phase:2,chain"
+  SecRule ARGS "@contains \\\\" "t:none"
+"""
+
+
+@pytest.mark.parametrize(
+    ("signature", "core", "pattern"),
+    [
+        ("OWASP_CRS/3.3.4", True, r"^\\[a-z]"),
+        ("OWASP_CRS/3.3.4", False, r"^\\\\[a-z]"),
+        ("OWASP_CRS/4.28.0", True, r"^\\\\[a-z]"),
+    ],
+)
+def test_crs_3_doubles_backslashes_for_apache(
+    signature: str, core: bool, pattern: str, tmp_path: Path
+) -> None:
+    text = f'SecComponentSignature "{signature}"\n{_FOUR_BACKSLASHES}'
+    (rule,) = _read(tmp_path, text, core=core).rules
+    asked = [link.operator.argument for link in rule.links if link.operator]
+    assert asked == [(pattern,), (r"\\\\",)]
+
+
 def test_a_mistake_is_one_in_the_core_too(tmp_path: Path) -> None:
     with pytest.raises(RulesError) as error:
         _read(tmp_path, 'SecRule IP:x|ARG "@eqq 1" "id:1,foo"\n', core=True)
