@@ -12,6 +12,7 @@ local redact = require("bartizan.redact")
 local byte = string.byte
 local concat = table.concat
 local find = string.find
+local gmatch = string.gmatch
 local gsub = string.gsub
 local is_secret = redact.is_secret
 local lower = string.lower
@@ -24,9 +25,14 @@ local _M = {
     AROUND = 4096,
     --- So much of a part is shown, in bytes.
     SHOWN = 200,
+    --- The same of what a rule says of its match, and how much of that is looked at.
+    DATA_SHOWN = 512,
+    DATA = 2048,
 }
 
 local AROUND = _M.AROUND
+local DATA = _M.DATA
+local DATA_SHOWN = _M.DATA_SHOWN
 local MASK = redact.MASK
 local PART = _M.PART
 local SHOWN = _M.SHOWN
@@ -190,6 +196,39 @@ function _M.shown(variable, part, whole)
         return sub(clear, 1, SHOWN) .. "..."
     end
     return clear
+end
+
+-- Whether what a rule says names a variable that is a secret.
+local function names_secret_variable(data)
+    for variable in gmatch(data, "%u[%u_]+:[^%s:]+") do
+        if is_secret_variable(variable) then
+            return true
+        end
+    end
+    return false
+end
+
+--- What may be shown of what a rule says (logdata), which quotes part and whole of its match. A
+--- part of a secret can't be told from other text there: where the whole has one, nothing is shown.
+-- @param variable, part, whole: as for `shown`
+-- @param data string
+-- @return string: not yet fit to be written down: see text.printable
+function _M.data(variable, part, whole, data)
+    if data == "" then
+        return ""
+    elseif is_secret_variable(variable) or names_secret_variable(data) then
+        return MASK
+    end
+    local around = whole and surroundings(part, whole) or part
+    if mask(around) ~= around then
+        return MASK
+    end
+    if #data > DATA then
+        -- What was cut within a word may be half a secret.
+        data = gsub(sub(data, 1, DATA), "%S+$", "")
+    end
+    local clear = mask(data)
+    return #clear > DATA_SHOWN and sub(clear, 1, DATA_SHOWN) .. "..." or clear
 end
 
 return _M

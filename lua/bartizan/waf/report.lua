@@ -7,6 +7,7 @@ local redaction = require("bartizan.waf.redaction")
 local text = require("bartizan.text")
 
 local concat = table.concat
+local data = redaction.data
 local format = string.format
 local mask = redaction.mask
 local mask_tokens = redact.tokens
@@ -27,7 +28,8 @@ local SEVERITIES = {
 
 local MESSAGE_BOUND = 256
 local VARIABLE_BOUND = 128
-local VALUE_BOUND = redaction.SHOWN + 4         -- it was cut there
+local VALUE_BOUND = redaction.SHOWN + 4         -- they were cut there
+local DATA_BOUND = redaction.DATA_SHOWN + 4
 
 local function tags(list)
     local quoted = {}
@@ -39,7 +41,9 @@ end
 
 local function one(match)
     local variable = match.variable or ""
-    local value = shown(variable, match.value or "", match.whole)
+    local part, whole = match.value or "", match.whole
+    local value = shown(variable, part, whole)
+    local said = data(variable, part, whole, match.data or "")
     return concat({
         '{"rule":', format("%d", match.id),
         ',"message":', quote(printable(mask(match.msg or ""), MESSAGE_BOUND)),
@@ -47,6 +51,7 @@ local function one(match)
         ',"tags":', tags(match.tags or {}),
         ',"variable":', quote(printable(mask_tokens(variable), VARIABLE_BOUND)),
         ',"value":', quote(printable(value, VALUE_BOUND)),
+        ',"data":', quote(printable(said, DATA_BOUND)),
         ',"paranoia":', tostring(match.paranoia or "null"),
         "}",
     })

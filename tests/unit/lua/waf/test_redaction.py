@@ -64,6 +64,33 @@ def test_what_is_shown(redaction: Any, variable: str, part: str, whole: str | No
     assert redaction.shown(variable, part, whole) == said
 
 
+@pytest.mark.parametrize(
+    ("variable", "part", "whole", "data", "said"),
+    [
+        ("ARGS:q", "or 1", "x or 1", "or 1 in ARGS:q: x or 1", "or 1 in ARGS:q: x or 1"),
+        ("ARGS:q", "or 1", "x or 1", "", ""),
+        ("ARGS:pin", "or 1", "x or 1", "or 1 in ARGS:pin: x or 1", MASK),
+        ("TX:score", "5", "5", "5 in REQUEST_COOKIES:sid: s3cret", MASK),
+        ("ARGS:q", JWT[8:20], f"x {JWT}", f"{JWT[8:20]} in ARGS:q: x {JWT}", MASK),
+        ("ARGS:q", "x", "x", f"in x: {JWT} and x", f"in x: {MASK} and x"),
+        ("ARGS:q", "x", "x", "in x: pin=1234 and x", f"in x: pin={MASK} and x"),
+        ("ARGS:q", "1111 1", f"{VISA[:4]} 1111 1111 1111", "1111 1", MASK),
+    ],
+)
+def test_what_a_rule_says(redaction: Any, variable: str, part: str, whole: str, data: str, said: str) -> None:
+    assert redaction.data(variable, part, whole, data) == said
+
+
+def test_what_a_rule_says_is_cut(redaction: Any) -> None:
+    said = redaction.data("ARGS:q", "b", "b" * 9000, "a " + "b" * 9000)
+    assert said == "a "
+    said = redaction.data("ARGS:q", "b", "b b " * 3000, "b " * 9000)
+    assert said == ("b " * 9000)[: redaction.DATA_SHOWN] + "..."
+    # Secrets before it shrink, so the end of what is looked at may come into view.
+    said = redaction.data("ARGS:q", "b", "b", (f"{JWT} " * 200)[: redaction.DATA + 20])
+    assert JWT[:12] not in said
+
+
 def test_a_long_part_is_cut(redaction: Any) -> None:
     part = "<script>" * 1000
     shown = redaction.shown("ARGS:q", part, f"x{part}y")
