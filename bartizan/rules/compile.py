@@ -1,6 +1,7 @@
 """From rule files to a folder that the edge loads, and back to the same folder while nothing has changed."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,8 +90,15 @@ def _paths(source: RuleSource) -> tuple[Path, ...]:
 def _judge_exclusions(rules: RuleSet, exclusions: tuple[Exclusion, ...]) -> None:
     for exclusion in exclusions:
         exclusion.target()
-        if not any(exclusion.means(rule.id, rule.tags) for rule in rules.rules):
+        aside = exclusion.rule in {aside_id(problem) for problem in rules.set_aside} - {None}
+        if not aside and not any(exclusion.means(rule.id, rule.tags) for rule in rules.rules):
             raise BartizanError(f"the exclusion of {exclusion} means no rule; look at bartizan rules list")
+
+
+def aside_id(problem: Problem) -> int | None:
+    """Return the number of a rule that the reader set aside whole; None where it is only an action of one."""
+    match = re.match(r"rule (\d+): ", problem.message)
+    return int(match[1]) if match else None
 
 
 def _write(plan: Plan, entry: Entry, tell: Progress) -> None:

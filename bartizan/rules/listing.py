@@ -1,16 +1,14 @@
 """What became of each rule, as the operator reads it."""
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bartizan.rules.compile import Compiled
+from bartizan.rules.compile import Compiled, aside_id
 from bartizan.rules.gate import Gate
 from bartizan.rules.model import Macro, Parts, Rule
 from bartizan.rules.problems import Problem
 from bartizan.rules.reachable import Why
 
-_ASIDE: Final = re.compile(r"rule (\d+): (.*)", re.DOTALL)
 _PARANOIA: Final = "paranoia-level/"
 
 
@@ -77,11 +75,12 @@ def _how(gate: Gate) -> str:
 
 def _aside(problem: Problem) -> Row | None:
     """Return the row of a rule that the reader set aside; None for a mere action of one."""
-    match = _ASIDE.fullmatch(problem.message)
-    if match is None:
+    number = aside_id(problem)
+    if number is None:
         return None
+    why = problem.message.partition(": ")[2]
     place = f"{problem.place.path.name}:{problem.place.line}"
-    return Row(int(match[1]), None, None, (), None, "", Why.ASIDE.value, match[2], "", place)
+    return Row(number, None, None, (), None, "", Why.ASIDE.value, why, "", place)
 
 
 def _text(parts: Parts) -> str:

@@ -366,7 +366,7 @@ class _Walk:
 
 def _is_idle(rule: Rule, read: Readers) -> bool:
     """Say whether a match of a rule has no effect at all; scores are read by the edge itself."""
-    visible = rule.disruptive != "pass" or rule.skip_after is not None or (rule.log and rule.links[0].msg)
+    visible = rule.disruptive != "pass" or rule.skip_after is not None or rule.log
     return not visible and not any(
         link.ctls
         or any(_SCORE in "".join(map(str, setvar.key)) or read.reads(setvar.key) for setvar in link.setvars)

@@ -18,7 +18,8 @@ from tests.support.pcre2 import search
 CLASSES = [
     r"\s", r"\S", r"\w", r"\W", r"\d", r"\D", r"\h", r"\v", ".", "[[:punct:]]", "[[:space:]]", "[[:cntrl:]]",
     "[[:print:]]", "[[:graph:]]", "[[:xdigit:]]", "[[:alpha:]]", "[[:^alnum:]]", "[^a]", "(?i)k", r"(?i)\xe9",
-    r"\x{bc}", r"\b", r"\Ba", "^", "$", r"\A", r"\z", r"a\Z", r"\x00", r"\e", r"\cA", "[\\x80-\\xff]", r"[\x5c\w-]",
+    r"\x{bc}",
+    r"\b", r"\Ba", "^", "$", r"\A", r"\z", r"a\Z", r"\x00", r"\e", r"\cA", "[\\x80-\\xff]", r"[\x5c\w-]",
 ]  # fmt: skip
 
 
