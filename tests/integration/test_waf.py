@@ -297,8 +297,10 @@ def not_inspected(gateway: Gateway, answer: httpx.Response, status: int, body: s
         (b"a=b", FORM | {"Content-Encoding": "gzip"}, 415, "none", "encoding"),
         (b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "none", "media_type"),
         (b"<a/>", {"Content-Type": "text/xml"}, 415, "none", "media_type"),
+        (f"a={quote(SQL)}".encode(), {}, 415, "partial", "media_type"),
+        (json.dumps({"a": SQL}).encode(), {}, 415, "partial", "media_type"),
     ],
-    ids=["form", "json", "malformed", "deep", "gzip", "multipart", "xml"],
+    ids=["form", "json", "malformed", "deep", "gzip", "multipart", "xml", "a form untold", "JSON untold"],
 )
 def test_what_can_not_be_inspected_whole(
     gateway: Gateway,

@@ -24,7 +24,7 @@
 --                  too_deep     JSON nested deeper than the limit
 --                  malformed    JSON that is none
 --                  encoding     a Content-Encoding
---                  media_type   no processor for the type, or two types
+--                  media_type   no processor for the type, no type, or two types
 --                  disabled     ctl:requestBodyAccess=Off
 --     error      a sentence, where a reader gave up
 --     processor  (body) "URLENCODED", "JSON", "XML", "MULTIPART" or nil
@@ -268,6 +268,10 @@ local function read_body(t, text, limits, cut, force)
         end
     elseif processor or not force then
         fall_short(verdict, "none", "media_type")
+    elseif not t.has_type then
+        -- The text is there for rules, but not the arguments that a service finds in it which reads
+        -- a body without asking what it is (RFC 9110 section 8.3 lets it guess).
+        fall_short(verdict, "partial", "media_type", "a body without a Content-Type")
     end
     if processor == "URLENCODED" or processor == "JSON" or force then
         texts.REQUEST_BODY = text
