@@ -73,7 +73,8 @@ local function source_of(request)
         count = request.count,
         content_length = request.content_length,
         address = request.address,
-        id = id_of(request),
+        id_of = id_of,
+        request = request,
     }
 end
 

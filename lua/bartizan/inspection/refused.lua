@@ -66,7 +66,8 @@ local function source_of(request)
         values = request.values,
         count = request.count,
         address = request.address,
-        id = id_of(request),
+        id_of = id_of,
+        request = request,
     }
 end
 
