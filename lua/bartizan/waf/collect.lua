@@ -7,8 +7,8 @@
 --
 -- A source is {method, target, protocol} and, where known, {names, values, count, line, address,
 -- port, server_address, server_port, id, time}: `target` and `line` as the client sent them,
--- `protocol` as HTTP/1.1, `names` and `values` of the header fields as sent, `time` in seconds. A
--- source may have a function `id_of` of its `request` in the place of `id`, which few rules ask for.
+-- `protocol` as HTTP/1.1, `names` and `values` of the header fields as sent, `time` in seconds. In
+-- the place of `id`, which few rules ask for, it may have a function `id_of` of its `request`.
 --
 -- Tables of a transaction are for reading only: they share their arrays with each other and with
 -- the source, and what stands in an array behind `n` means nothing. Header collections have `lower`
