@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bartizan.cli.console import complain, progress_of, say
-from bartizan.cli.options import DEFAULT_STATE, StateOption
+from bartizan.cli.options import DEFAULT_POLICY, DEFAULT_STATE, PolicyOption, StateOption
+from bartizan.errors import BartizanError
+from bartizan.policy import Waf, load_policy, resolve
 from bartizan.prepare import find_state
+from bartizan.render.plans import rule_settings
 from bartizan.rules.compile import Compiled, compile_rules, plan_rules
 from bartizan.rules.gate import Probe
 from bartizan.rules.install import installed
@@ -30,7 +34,10 @@ SourceOption = Annotated[
     ),
 ]
 ParanoiaOption = Annotated[
-    int, typer.Option("--paranoia", metavar="LEVEL", min=1, max=4, help="From 1 to 4.")
+    int | None,
+    typer.Option(
+        "--paranoia", metavar="LEVEL", min=1, max=4, help="From 1 to 4.", show_default="the policy's, or 1"
+    ),
 ]
 BeforeOption = Annotated[
     list[Path] | None, typer.Option("--before", metavar="FILE", help="Own rules that are read before.")
@@ -41,31 +48,31 @@ AfterOption = Annotated[
 
 
 def compile_(
+    policy: PolicyOption = None,
     source: SourceOption = None,
-    paranoia: ParanoiaOption = 1,
+    paranoia: ParanoiaOption = None,
     before: BeforeOption = None,
     after: AfterOption = None,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """Compile rules as a policy's start does, and print the folder that the edge loads.
+    """Compile rules as a start of the policy does, and print the folders that the edge loads.
 
+    Without --policy it is gateway.yaml where that is, unless --source, --before or --after name other rules.
     What has not changed is not compiled again. Rules with a mistake leave what was compiled before as it is:
     the command fails, and says where.
     """
     folder = find_state(state).state
+    asked, wanted = _asked(policy, source, (before, after), paranoia, folder)
     with progress_of("compiling the rules") as progress:
-        made = compile_rules(
-            _source(source, before, after, folder),
-            RuleSettings(paranoia),
-            folder / "rules" / "compiled",
-            progress,
-        )
-    say(f"the rules are ready: {made}")
+        made = [compile_rules(asked, each, folder / "rules" / "compiled", progress) for each in wanted]
+    for each, place in zip(wanted, made, strict=True):
+        say(f"the rules are ready at paranoia {each.paranoia}: {place}")
 
 
 def list_(
+    policy: PolicyOption = None,
     source: SourceOption = None,
-    paranoia: ParanoiaOption = 1,
+    paranoia: ParanoiaOption = None,
     before: BeforeOption = None,
     after: AfterOption = None,
     state: StateOption = DEFAULT_STATE,
@@ -79,7 +86,8 @@ def list_(
     With --all also those that do not run: settled before any request, skipped by the settings, never
     matching, excluded, or set aside because Bartizan does not do what they need.
     """
-    compiled = plan_rules(_source(source, before, after, find_state(state).state), RuleSettings(paranoia))
+    asked, (first, *_) = _asked(policy, source, (before, after), paranoia, find_state(state).state)
+    compiled = plan_rules(asked, first)
     rows = listed(compiled)
     if as_json:
         typer.echo(json.dumps([row.document() for row in rows], indent=1, ensure_ascii=False))
@@ -95,8 +103,9 @@ def list_(
 
 def show(
     number: Annotated[int, typer.Argument(metavar="ID", help="The rule's id.")],
+    policy: PolicyOption = None,
     source: SourceOption = None,
-    paranoia: ParanoiaOption = 1,
+    paranoia: ParanoiaOption = None,
     before: BeforeOption = None,
     after: AfterOption = None,
     state: StateOption = DEFAULT_STATE,
@@ -105,7 +114,8 @@ def show(
 
     ID is the rule's number, as the audit log names it.
     """
-    compiled = plan_rules(_source(source, before, after, find_state(state).state), RuleSettings(paranoia))
+    asked, (first, *_) = _asked(policy, source, (before, after), paranoia, find_state(state).state)
+    compiled = plan_rules(asked, first)
     rule = next((rule for rule in compiled.rules.rules if rule.id == number), None)
     row = next((row for row in listed(compiled) if row.id == number), None)
     if row is None:
@@ -119,14 +129,42 @@ def show(
         _show(console, rule, compiled)
 
 
-def _source(
-    source: str | None, before: list[Path] | None, after: list[Path] | None, state: Path
-) -> RuleSource:
-    folder = None
-    if source is not None:
-        is_path = "/" in source or source.startswith(".")
-        folder = Path(source) if is_path else installed(source, state / "rules" / "installed")
-    return RuleSource(folder, tuple(before or ()), tuple(after or ()))
+def _asked(
+    policy: Path | None,
+    source: str | None,
+    own: tuple[list[Path] | None, list[Path] | None],
+    paranoia: int | None,
+    state: Path,
+) -> tuple[RuleSource, list[RuleSettings]]:
+    """Return which rules are meant, and the settings under which, those of the first route first."""
+    if policy is None and (source or any(own) or not DEFAULT_POLICY.is_file()):
+        before, after = own
+        rules = RuleSource(_folder(source, state), tuple(before or ()), tuple(after or ()))
+        return rules, [RuleSettings(paranoia or 1)]
+    if source or any(own):
+        raise typer.BadParameter("a policy says which rules it has; leave --source, --before and --after out")
+    judged = load_policy(policy or DEFAULT_POLICY)
+    wanted = dict.fromkeys(
+        rule_settings(guard.settings)
+        for route in resolve(judged)
+        for guard in route.plan
+        if isinstance(guard.settings, Waf)
+    )
+    if not wanted:
+        raise BartizanError(f"{policy or DEFAULT_POLICY}: no route has a waf, so no rules run")
+    if paranoia is not None:
+        wanted = dict.fromkeys(replace(each, paranoia=paranoia) for each in wanted)
+    named = judged.rules.source
+    folder = installed(named, state / "rules" / "installed") if isinstance(named, str) else named
+    rules = RuleSource(folder, judged.rules.before, judged.rules.after, judged.rules.plugins)
+    return rules, list(wanted)
+
+
+def _folder(source: str | None, state: Path) -> Path | None:
+    if source is None:
+        return None
+    is_path = "/" in source or source.startswith(".")
+    return Path(source) if is_path else installed(source, state / "rules" / "installed")
 
 
 def _table(rows: list[Row]) -> Table:

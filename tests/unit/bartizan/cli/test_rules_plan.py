@@ -35,7 +35,7 @@ def _listed(folder: Path, *arguments: str) -> dict[int, dict[str, Any]]:
 
 def test_compile_prints_the_folder(tmp_path: Path) -> None:
     last = _run(tmp_path, "compile").output.splitlines()[-1]
-    folder = Path(last.removeprefix("bartizan: the rules are ready: "))
+    folder = Path(last.removeprefix("bartizan: the rules are ready at paranoia 1: "))
     assert folder.parent == tmp_path / "var/rules/compiled"
     assert (folder / "plan.json").is_file()
     assert _run(tmp_path, "compile").output.splitlines() == [last]
@@ -90,3 +90,34 @@ def test_a_rule_that_there_is_not(tmp_path: Path) -> None:
     result = _run(tmp_path, "show", "12345")
     assert result.exit_code == 1
     assert "there is no rule 12345" in result.output
+
+
+POLICY = """\
+upstreams: {one: {servers: ["http://127.0.0.1:9"]}}
+rules: {source: ./crs, after: [own.conf]}
+defaults: {waf: {mode: enforce, paranoia: 3, exclusions: [{rule: 1}]}}
+routes: [{prefix: /, methods: [GET], upstream: one, auth: none}]
+"""
+
+
+def _with_policy(folder: Path, *arguments: str) -> Result:
+    _run(folder, "list")
+    policy = folder / "gateway.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    command, *rest = arguments
+    return CliRunner().invoke(
+        app, ["rules", command, *rest, "--policy", str(policy), "--state", str(folder / "var")]
+    )
+
+
+def test_a_policy_says_which_rules_and_how_strict(tmp_path: Path) -> None:
+    rows = {row["id"]: row for row in json.loads(_with_policy(tmp_path, "list", "--json").output)}
+    assert (rows[1]["dropped"], rows[1]["reason"]) == ("excluded", "the policy excludes rule 1")
+    assert "at paranoia 3: " in _with_policy(tmp_path, "compile").output
+    assert "at paranoia 2: " in _with_policy(tmp_path, "compile", "--paranoia", "2").output
+
+
+def test_a_policy_and_other_rules_exclude_each_other(tmp_path: Path) -> None:
+    result = _with_policy(tmp_path, "list", "--source", "./crs")
+    assert result.exit_code == 2
+    assert "leave --source" in result.output
