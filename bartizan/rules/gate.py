@@ -122,20 +122,16 @@ def gates_of(rules: Iterable[Rule], tx: dict[str, str]) -> list[Gate]:
 def _chosen(at: int, rules: list[Rule], tx: dict[str, str]) -> Gate | None:
     """Return the best gate that a rule's links offer; None where all they look at is state."""
     rule = rules[at]
-    others = Readers()
-    for number, other in enumerate(rules):
-        if number != at:
-            others.add(other)
     offers: list[tuple[Link, int, Gate]] = []
     for number, link in enumerate(rule.links):
         if (offer := _offered(number, link)) is not None:
             offers.append((link, number, offer))
         derived = through_capture(at, number, rules, tx)
         if derived is not None and _is_asked_of_values(link):
-            probe = Probe(number, _kinds(link), link.transformations, derived)
-            return Gate("values", number, (probe,))
+            probes = (Probe(number, _kinds(link), chain, derived) for chain in chains_of(link))
+            return Gate("values", number, tuple(probes))
         # Whatever a link does before the one that decides would not be done.
-        if link.ctls or any(others.reads(setvar.key) for setvar in link.setvars):
+        if link.ctls or (link.setvars and link.chained and _is_read_elsewhere(at, link, rules)):
             break
     if len(offers) == 1:
         return offers[0][2]
@@ -144,6 +140,14 @@ def _chosen(at: int, rules: list[Rule], tx: dict[str, str]) -> Gate | None:
     looked_at = {variable.name for link in rule.links for variable in link.variables}
     macro_names = {macro.name for link in rule.links for macro in _deciding_macros(link)}
     return None if (looked_at | macro_names) <= STATE else Gate("request")
+
+
+def _is_read_elsewhere(at: int, link: Link, rules: list[Rule]) -> bool:
+    others = Readers()
+    for number, other in enumerate(rules):
+        if number != at:
+            others.add(other)
+    return any(others.reads(setvar.key) for setvar in link.setvars)
 
 
 def _offered(number: int, link: Link) -> Gate | None:
