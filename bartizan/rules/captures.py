@@ -113,7 +113,7 @@ def _group(parsed: regexes.Regex, capture: int) -> re.Pattern[str] | None:
             if capture and item.capture == capture and item.branches is not None:
                 text = regexes.written(item.branches)
                 if re.fullmatch(r"\[\^?[\w.\-\"';\\s]+\][*+]?", text):
-                    return re.compile(text, re.DOTALL)
+                    return re.compile(text, re.DOTALL | re.ASCII)
     return None
 
 

@@ -291,15 +291,17 @@ def _restricted_sequence(sequence: Sequence, allowed: frozenset[int]) -> Sequenc
 @lru_cache(maxsize=65536)
 def _may_be(atom: str, allowed: frozenset[int]) -> bool:
     """Say whether an atom may match an allowed byte, or matches between bytes; yes if Python can't tell."""
-    if atom in _BETWEEN or "[:" in atom or not atom.isascii():
+    # To Python \v is the vertical tab alone; to PCRE it is 0x85, too.
+    if atom in _BETWEEN or "[:" in atom or r"\v" in atom or not atom.isascii():
         return True
+    # Whether case counts is not known here, and a negated class matches more where it does.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Python may mean otherwise one day
-            pattern = re.compile(atom.encode(), re.DOTALL | re.IGNORECASE)
+            patterns = [re.compile(atom.encode(), re.DOTALL | flag) for flag in (0, re.IGNORECASE)]
     except (re.error, OverflowError):
         return True
-    return any(pattern.fullmatch(bytes([byte])) for byte in allowed)
+    return any(pattern.fullmatch(bytes([byte])) for byte in allowed for pattern in patterns)
 
 
 def _middle(sizes: list[int]) -> int:

@@ -107,6 +107,33 @@ local function try(link, rule, t, state, argument, i, text)
     return true
 end
 
+-- Whether the gate has named a rule for a value.
+local function may_match(rules, index)
+    if rules then
+        for i = 1, #rules do
+            if rules[i] == index then
+                return true
+            end
+        end
+    end
+    return false
+end
+
+-- Takes out what the gate says this rule cannot match: of a form with many fields one wakes it. Of
+-- chains it does not say so: what wakes one may stand for all links together.
+local function keep_candidates(candidates_of, index, n)
+    local values, targets, members = list.values, list.targets, list.members
+    local kept = 0
+    for i = 1, n do
+        local value, target = values[i], targets[i]
+        if not target.is_gated or may_match(candidates_of[value], index) then
+            kept = kept + 1
+            values[kept], targets[kept], members[kept] = value, target, members[i]
+        end
+    end
+    return kept
+end
+
 local function holds(link, rule, t, state)
     if not link.op then
         if link.setvars then
@@ -116,6 +143,9 @@ local function holds(link, rule, t, state)
     end
     local more = state.left_out and left_out(rule, state)
     local n = select_values(link.targets, link.exclusions, more, t, state, rule, list)
+    if rule.is_single and state.candidates_of then
+        n = keep_candidates(state.candidates_of, rule.index, n)
+    end
     if n == 0 then
         return false
     end
@@ -149,7 +179,8 @@ function _M.matches(rule, t, state)
         return false
     end
     begin_rule(state)
-    seen.target = nil
+    -- All of it: a rule that looks at nothing (SecAction) must not show what another request sent.
+    seen.target, seen.member, seen.whole, seen.part = nil, nil, nil, nil
     local links = rule.links
     for i = 1, #links do
         if not holds(links[i], rule, t, state) then

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bartizan.rules.hyperscan import Expression, Scanner
 from bartizan.rules.model import Macro, Operator
-from bartizan.rules.patterns import PLAIN, Patterns, Taken, patterns_of, plain
+from bartizan.rules.patterns import PLAIN, RX, Patterns, Taken, patterns_of, plain
 from tests.support.pcre2 import search
 
 
@@ -183,3 +183,19 @@ def test_whatever_pcre2_matches_is_hit(pattern: str) -> None:
     whole.close()
     if in_plain is not None:
         in_plain.close()
+
+
+@pytest.mark.parametrize(
+    "atom",
+    [r"\v", r"[\v]", r"\h", r"\s", r"\W", r"\H", r"\V", ".", r"[^\v]", r"[[:alpha:]]",
+     r"[^\w\x80-\xff]", r"[^a-z0-9 _.,@:+!?\-\x80-\xff]", r"\x85", r"[\x21-\x2f]"],
+)  # fmt: skip
+def test_no_plain_byte_is_missed_that_an_atom_matches(atom: str) -> None:
+    text = plain(f"a{atom}z".encode())
+    scanner = Scanner([Expression(1, text, RX)]) if text is not None else None
+    for byte in PLAIN:
+        value = b"a%cz" % byte
+        found = scanner is not None and bool(scanner.numbers(value))
+        assert found is search(f"a{atom}z", value), value
+    if scanner is not None:
+        scanner.close()

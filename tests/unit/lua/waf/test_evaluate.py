@@ -218,6 +218,16 @@ class TestMatches:
         (match,) = run(get("/?q=1'%20or%201%3D1--%20-"), rule(1, link("ARGS", "@detectSQLi"))).matches
         assert match["value"] == match["whole"] == "1' or 1=1-- -"
 
+    def test_a_rule_that_looks_at_nothing_shows_nothing_of_another_request(self) -> None:
+        asks, acts = rule(1, link("ARGS:password", "@rx hunter")), rule(2, link(""))
+        engine = RuleEngine(make_plan([asks, acts]))
+        assert engine.last(get("/?password=hunter2")).ids == [1, 2]
+        for request in (get("/?password=hunter2"), get("/")):
+            match = engine.last(request).matches[-1]
+            assert (match["rule"], match.get("variable"), match.get("value"), match.get("whole")) == (
+                2, None, None, None,
+            )  # fmt: skip
+
     def test_long_values_are_cut(self) -> None:
         (match,) = run(
             get("/?q=" + "a" * 5000), rule(1, link("ARGS", "@rx .*", logdata="%{MATCHED_VAR}"))
