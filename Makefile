@@ -31,8 +31,9 @@ token: ## Print an access token for the demo client, nothing else
 	@$(BIN)/tokendealer token --url https://localhost:8443 --ca var/tls/ca.pem
 
 # Two processes for two cores; the tests of one file share its fixtures, so they stay together.
+# What needs public data, and minutes of it, is a part of conformance.
 test: setup ## Run every test: unit, functional, integration, end to end
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not corpora"
 
 # One test after the other, so that no load disturbs another. PYTEST="-k reload" takes some of them.
 faults: setup ## Run the tests of faults for long (half an hour); figures in build/reports/faults.json
@@ -41,6 +42,7 @@ faults: setup ## Run the tests of faults for long (half an hour); figures in bui
 # The tests lie beside the checkout (CORPORA), or in a checkout of the Core Rule Set (CRS=path). ONLY=942100 takes some.
 conformance: setup ## Run the Core Rule Set's own tests against the gateway; build/reports/conformance.json
 	@$(BIN)/python -m tests.conformance --only "$(ONLY)"
+	@test -n "$(ONLY)" || $(BIN)/python -m pytest -n 2 -m corpora tests/functional/waf tests/unit/bartizan/rules/test_tree.py
 
 lint: setup ## Run every check that reads the sources, the rendered nginx.conf and the dependencies
 	@$(BIN)/python -m tests.lint

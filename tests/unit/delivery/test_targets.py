@@ -38,11 +38,11 @@ def test_actions_are_pinned_and_leave_no_credentials_behind() -> None:
 
 def local_run(folder: Path, makefile: str, failing: str = "") -> tuple[int, list[str], str]:
     """Run .ci/run with a make that only writes down what it is asked for."""
-    (folder / ".ci").mkdir()
+    (folder / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", folder / ".ci/run")
     (folder / "Makefile").write_text(makefile)
     make = folder / "make"
-    make.write_text(f'#!/bin/sh\necho "$1 $SECONDS_OF_LOAD $CORPORA" >>calls\ntest "$1" != "{failing}"\n')
+    make.write_text(f'#!/bin/sh\necho "$1 $SECONDS_OF_LOAD ${{CORPORA:-none}}" >>calls\ntest "$1" != "{failing}"\n')
     make.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     environment.pop("CORPORA", None)
@@ -60,13 +60,20 @@ def local_run(folder: Path, makefile: str, failing: str = "") -> tuple[int, list
 
 
 def test_the_local_run_passes_through_all_that_there_is(tmp_path: Path) -> None:
-    code, calls, said = local_run(tmp_path, (ROOT / "Makefile").read_text())
+    corpora = tmp_path / "shared/corpora"
+    corpora.mkdir(parents=True)
+    code, calls, said = local_run(tmp_path / "checkout", (ROOT / "Makefile").read_text())
     called = [call.split()[0] for call in calls]
     assert code == 0
     assert set(called) - TARGETS == set()
     assert [target for target in called if target != "conformance"] == ["setup", "lint", "test", "load"]
-    assert {call.split(maxsplit=1)[1] for call in calls} == {f"30 {tmp_path.parent}/shared/corpora"}
+    assert {call.split(maxsplit=1)[1] for call in calls} == {f"30 {corpora}"}
     assert said.count("done in") == len(called)
+
+
+def test_the_local_run_names_no_corpora_where_there_are_none(tmp_path: Path) -> None:
+    _, calls, _ = local_run(tmp_path / "checkout", "")
+    assert {call.split(maxsplit=1)[1] for call in calls} == {"30 none"}
 
 
 def test_the_local_run_takes_conformance_up_when_there_is_some(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_debians_core_rule_set_is_read_whole() -> None:
     assert all(text.startswith(("rule 910", "rule 912", "rule 949")) for text in aside)
 
 
+@pytest.mark.corpora
 @pytest.mark.skipif("CORPORA" not in os.environ, reason="needs the Core Rule Set 4 below $CORPORA")
 def test_the_core_rule_set_4_is_read_whole() -> None:
     tree = find_tree(next(iter(sorted(Path(os.environ["CORPORA"]).glob("crs-4.*")))))
@@ -142,6 +143,7 @@ def test_nothing_of_debians_rules_is_lost() -> None:
     assert 0 <= len(statements) - len(links) <= 3 * len(aside)
 
 
+@pytest.mark.corpora
 @pytest.mark.skipif("CORPORA" not in os.environ, reason="needs the Core Rule Set 4 below $CORPORA")
 def test_nothing_of_the_core_rule_set_4_is_lost() -> None:
     tree = find_tree(next(iter(sorted(Path(os.environ["CORPORA"]).glob("crs-4.*")))))
