@@ -42,7 +42,9 @@ def local_run(folder: Path, makefile: str, failing: str = "") -> tuple[int, list
     shutil.copy(ROOT / ".ci/run", folder / ".ci/run")
     (folder / "Makefile").write_text(makefile)
     make = folder / "make"
-    make.write_text(f'#!/bin/sh\necho "$1 $SECONDS_OF_LOAD ${{CORPORA:-none}}" >>calls\ntest "$1" != "{failing}"\n')
+    make.write_text(
+        f'#!/bin/sh\necho "$1 $SECONDS_OF_LOAD ${{CORPORA:-none}}" >>calls\ntest "$1" != "{failing}"\n'
+    )
     make.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     environment.pop("CORPORA", None)
