@@ -14,7 +14,7 @@ from bartizan.rules.captures import through_capture
 from bartizan.rules.constants import STATE, Constants, Readers, Unknown, macros, text_of
 from bartizan.rules.model import Link, Macro, Operator, Rule, Setvar, Variable
 from bartizan.rules.patterns import Patterns, patterns_of
-from bartizan.rules.reachable import Outcome, answers, holds
+from bartizan.rules.questions import Outcome, answers, holds
 from bartizan.rules.samples import SAMPLED, how_often_sent, samples_of, share_of_samples
 
 VOLATILE: Final = frozenset({

@@ -9,14 +9,14 @@ A rule that was settled here can be removed at run time (ctl:ruleRemoveBy...) on
 Core Rule Set rules that are removed by tag take what they would have skipped with them.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from bartizan.rules.constants import UNKNOWN, Constants, Readers, Unknown, number, text_of
-from bartizan.rules.model import Link, Marker, Operator, Parts, Rule, RuleSet, Setvar, Variable
+from bartizan.rules.constants import UNKNOWN, Constants, Readers, text_of
+from bartizan.rules.model import Link, Marker, Parts, Rule, RuleSet, Setvar, Variable
+from bartizan.rules.questions import Outcome, holds
 from bartizan.rules.settings import Exclusion, RuleSettings
 
 PHASES: Final = (1, 2)
@@ -35,14 +35,6 @@ LATER: Final = frozenset({
 """Variables of multipart bodies, XML and answers, which the edge does not collect yet."""
 
 _SCORE: Final = "score"
-
-
-class Outcome(Enum):
-    """What is known of a question before there is a request."""
-
-    CERTAIN = "certain"
-    NEVER = "never"
-    DOUBTFUL = "doubtful"
 
 
 class Why(Enum):
@@ -107,80 +99,6 @@ class Reachable:
 def reach(rules: RuleSet, settings: RuleSettings) -> Reachable:
     """Walk through all rules under a policy's settings."""
     return _Walk(rules, settings).run()
-
-
-def holds(link: Link, known: Constants) -> Outcome:
-    """Say whether a link holds, from what is known of TX alone."""
-    if link.operator is None:
-        return Outcome.CERTAIN
-    outcomes = {_target_holds(link, variable, known) for variable in link.variables if not variable.excluded}
-    if any(variable.excluded and variable.name == "TX" for variable in link.variables):
-        outcomes = {Outcome.NEVER if outcome is Outcome.NEVER else Outcome.DOUBTFUL for outcome in outcomes}
-    if Outcome.CERTAIN in outcomes:
-        return Outcome.CERTAIN
-    return Outcome.DOUBTFUL if Outcome.DOUBTFUL in outcomes else Outcome.NEVER
-
-
-def _target_holds(link: Link, variable: Variable, known: Constants) -> Outcome:
-    if variable.name != "TX":
-        return Outcome.DOUBTFUL
-    members = known.selected(variable)
-    if members is None:
-        return Outcome.DOUBTFUL
-    values = [str(len(members))] if variable.count else list(members.values())
-    if not values:
-        return Outcome.NEVER
-    if link.operator is None:
-        return Outcome.CERTAIN
-    argument = text_of(known.expand(link.operator.argument))
-    value = _transformed(values[0], link)
-    answer = None if argument is None or value is None else answers(link.operator, value, argument)
-    if answer is None:
-        return Outcome.DOUBTFUL
-    return Outcome.CERTAIN if answer else Outcome.NEVER
-
-
-_TRANSFORMED: Final[dict[str, Callable[[str], str]]] = {
-    "length": lambda text: str(len(text.encode())),
-    "lowercase": lambda text: text.encode().lower().decode(),
-    "uppercase": lambda text: text.encode().upper().decode(),
-}
-_DECODES: Final = frozenset({
-    "compressWhitespace", "cssDecode", "escapeSeqDecode", "htmlEntityDecode", "jsDecode", "removeNulls",
-    "removeWhitespace", "replaceNulls", "trim", "urlDecode", "urlDecodeUni", "utf8toUnicode",
-})  # fmt: skip
-"""What leaves letters, digits and _ as they are."""
-_ASKED: Final[dict[str, Callable[[str, str], bool]]] = {
-    "beginsWith": str.startswith,
-    "contains": lambda value, argument: argument in value,
-    "endsWith": str.endswith,
-    "eq": lambda value, argument: number(value) == number(argument),
-    "ge": lambda value, argument: number(value) >= number(argument),
-    "gt": lambda value, argument: number(value) > number(argument),
-    "le": lambda value, argument: number(value) <= number(argument),
-    "lt": lambda value, argument: number(value) < number(argument),
-    "noMatch": lambda _value, _argument: False,
-    "streq": lambda value, argument: value == argument,
-    "unconditionalMatch": lambda _value, _argument: True,
-    "within": lambda value, argument: value in argument,
-}
-
-
-def _transformed(text: str, link: Link) -> str | None:
-    if link.multi_match:
-        return None
-    for name in link.transformations:
-        if name in _TRANSFORMED:
-            text = _TRANSFORMED[name](text)
-        elif name not in _DECODES or not re.fullmatch(r"\w*", text, re.ASCII):
-            return None
-    return text
-
-
-def answers(operator: Operator, value: str, argument: str) -> bool | None:
-    """Return whether an operator says yes to a value; None where only the edge can tell."""
-    ask = _ASKED.get(operator.name)
-    return ask(value, argument) is not operator.negated if ask else None
 
 
 class _Walk:
@@ -415,8 +333,3 @@ def _setup_version(rules: RuleSet) -> str:
     """Return what crs-setup.conf of this Core Rule Set says of itself: its version without dots."""
     digits = "".join(letter for text in rules.signatures[:1] for letter in text if letter.isdigit())
     return digits or "1"
-
-
-__all__ = [
-    "LATER", "PHASES", "Dropped", "Outcome", "Phase", "Reachable", "Unknown", "Why", "holds", "reach",
-]  # fmt: skip
