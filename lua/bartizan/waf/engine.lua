@@ -96,27 +96,34 @@ end
 local NONE = {}
 
 -- Candidates of the phase under way.
-local found = {}
+local found = { of_values = nil }
+-- For a request that may have none.
+local spare_of_values
 
 -- Marks the candidates that were found, and those of earlier phases: a rule of a later phase may
 -- look at a value of an earlier one. Returns them all.
 local function mark(engine, memory, n)
     local kept = memory.candidates
-    if n > 0 then
-        kept = kept or {}
-        local count = #kept
-        for i = 1, n do
-            kept[count + i] = found[i]
-        end
-        memory.candidates = kept
-    end
     if not kept then
-        return NONE
+        if n == 0 then
+            return NONE
+        end
+        kept = {}
+        memory.candidates, memory.of_values = kept, found.of_values
+        spare_of_values = nil
     end
     local marks, round = engine.marks, engine.round + 1
     engine.round = round
-    for i = 1, #kept do
+    local count = #kept
+    for i = 1, count do
         marks[kept[i]] = round
+    end
+    for i = 1, n do
+        local rule = found[i]
+        if marks[rule] ~= round then
+            marks[rule], count = round, count + 1
+            kept[count] = rule
+        end
     end
     return kept
 end
@@ -159,6 +166,8 @@ local function ask(engine, t, memory)
     if engine.is_gateless then
         return NONE
     end
+    spare_of_values = spare_of_values or {}
+    found.of_values = memory.of_values or spare_of_values
     local n, err = scan(engine.gate, t, found, memory.asked)
     if not n then
         return nil, err
@@ -183,7 +192,7 @@ end
 local function run(engine, t, number, enforcing)
     local phase, memory = engine.phases[number], t.waf
     if not memory then
-        memory = { state = nil, candidates = nil, asked = nil }
+        memory = { state = nil, candidates = nil, of_values = nil, asked = nil }
         t.waf = memory
     end
     local state = memory.state
@@ -201,6 +210,7 @@ local function run(engine, t, number, enforcing)
     state = state or take_state(engine)
     local outcome = spare or { matches = {} }
     spare = nil
+    state.candidates_of = not engine.is_gateless and (memory.of_values or NONE) or nil
     walk(engine, phase, t, state, outcome, enforcing, candidates)
     if state.is_changed then
         memory.state = state

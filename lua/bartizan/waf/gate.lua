@@ -175,7 +175,24 @@ local function candidates(gate, kind, value)
 end
 _M.candidates = candidates
 
-local function take(found, n, answer)
+-- Both answers; a value may stand in variables of different kinds. Neither list is ours to change.
+local function union(one, other)
+    local both = {}
+    for i = 1, #one do
+        both[i] = one[i]
+    end
+    for i = 1, #other do
+        both[#both + 1] = other[i]
+    end
+    return both
+end
+
+local function take(found, n, answer, value)
+    local of_values = found.of_values
+    local before = of_values[value]
+    if before ~= answer then
+        of_values[value] = before and union(before, answer) or answer
+    end
     for i = 1, #answer do
         n = n + 1
         found[n] = answer[i]
@@ -195,7 +212,7 @@ local function members(gate, source, collection, first, found, n)
         if kind then
             local answer, err = candidates(gate, kind, values[i])
             if answer then
-                n = take(found, n, answer)
+                n = take(found, n, answer, values[i])
             elseif answer == nil then
                 return nil, err
             end
@@ -207,7 +224,8 @@ end
 --- Lists the rules that might match because of a transaction's values.
 -- @param gate table: {sources, rule_of, chain_of}
 -- @param t table: the transaction
--- @param found table: gets the rules' indices from [1] on; some more than once
+-- @param found table: gets the rules' indices from [1] on; some more than once. And `of_values`,
+--   which is added to: by value, the rules that might match it
 -- @param already number|nil: how many members of ARGS were asked of before, in an earlier phase,
 --   with all that was there then; nil if nothing was
 -- @return number: how many are in `found`
@@ -223,7 +241,7 @@ function _M.scan(gate, t, found, already)
             if value and source.generic then
                 local answer, err = candidates(gate, source.generic, value)
                 if answer then
-                    n = take(found, n, answer)
+                    n = take(found, n, answer, value)
                 elseif answer == nil then
                     return nil, err
                 end

@@ -136,6 +136,7 @@ local function new_rule(rule, index, shop)
         skip_after = given(rule.skip_after),
         paranoia = given(rule.paranoia),
         gate = rule.gate.kind,
+        is_single = rule.gate.kind == "values" and #rule.links == 1,
     }
     for i, link in ipairs(rule.links) do
         made.links[i] = new_link(link, shop)

@@ -28,6 +28,7 @@ function _M.new(constants)
         score = 0,                  -- what anomaly scores have grown by
         removed = nil,              -- ctl:ruleRemove…: sets of rules
         left_out = nil,             -- ctl:ruleRemoveTarget…: {rules, target}
+        candidates_of = nil,        -- which rules a value may match; nil where no gate was asked
         engine = "On",              -- ctl:ruleEngine
         is_finished = false,        -- no more rules for this request
         processor = nil,            -- ctl:requestBodyProcessor
@@ -39,6 +40,7 @@ end
 --- Forgets what quiet rules have done, for another request to use it. Nothing else has been.
 function _M.reset(state)
     state.is_kept, state.removed, state.left_out, state.force_body = false, nil, nil, nil
+    state.candidates_of = nil
 end
 
 --- Forgets what one rule leaves to its own links only.

@@ -184,6 +184,8 @@ local function source_of(target)
     else
         target.from = from.scalar
     end
+    -- Whether its values are those that the gate is asked of.
+    target.is_gated = not target.count and not SPECIAL[name]
     return target
 end
 
