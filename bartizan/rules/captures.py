@@ -13,6 +13,7 @@ from typing import Final
 
 from bartizan.rules import hyperscan
 from bartizan.rules import regex as regexes
+from bartizan.rules import regex_parts as parts
 from bartizan.rules.constants import Constants, text_of
 from bartizan.rules.model import Link, Macro, Rule, Setvar
 from bartizan.rules.patterns import RX, Patterns, Taken, taken
@@ -98,8 +99,8 @@ def _condition(pattern: str, capture: int, texts: list[str], *, caseless: bool) 
     expressions: list[tuple[bytes, int]] = []
     for text in texts:
         # Of the whole match the anchors around it hold for the text, too.
-        made = regexes.with_capture(parsed, capture, text) if capture else regexes.with_whole(parsed, text)
-        condition = made and taken(str(regexes.weakened(made)), flags)
+        made = parts.with_capture(parsed, capture, text) if capture else parts.with_whole(parsed, text)
+        condition = made and taken(str(parts.weakened(made)), flags)
         if not condition:
             return None
         expressions.append((condition, flags))

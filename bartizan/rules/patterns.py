@@ -14,6 +14,7 @@ from typing import Final
 
 from bartizan.rules import hyperscan
 from bartizan.rules import regex as regexes
+from bartizan.rules import regex_parts as parts
 from bartizan.rules.constants import text_of
 from bartizan.rules.model import Operator
 
@@ -81,12 +82,12 @@ def regex(text: str) -> Patterns | None:
         parsed = regexes.parse(text)
     except regexes.NotUnderstoodError:
         return _prefilter(text)
-    weakened = regexes.weakened(parsed)
+    weakened = parts.weakened(parsed)
     ways = (
         (parsed, Taken.PIECES, _FEW_PIECES),
-        (regexes.cut(parsed, _LARGE, _LIGHT), Taken.CUT, _MOST_PIECES),
+        (parts.cut(parsed, _LARGE, _LIGHT), Taken.CUT, _MOST_PIECES),
         (parsed, Taken.PIECES, _MOST_PIECES),
-        (regexes.cut(weakened, _LARGE, _LIGHT), Taken.CUT, _MOST_PIECES),
+        (parts.cut(weakened, _LARGE, _LIGHT), Taken.CUT, _MOST_PIECES),
         (weakened, Taken.WEAKENED, _MOST_PIECES),
     )
     for way, kind, most in ways:
@@ -113,10 +114,10 @@ def _pieces(parsed: regexes.Regex, most: int) -> list[bytes] | None:
     waiting = [parsed]
     while waiting:
         piece = waiting.pop()
-        if regexes.positions(piece.branches) <= _LARGEST and (pattern := taken(str(piece), RX)) is not None:
+        if parts.positions(piece.branches) <= _LARGEST and (pattern := taken(str(piece), RX)) is not None:
             found.append(pattern)
             continue
-        parted = regexes.halves(piece)
+        parted = parts.halves(piece)
         if parted is None or len(found) + len(waiting) + 2 > most:
             return None
         waiting += reversed(parted)
@@ -141,7 +142,7 @@ def plain(pattern: bytes) -> bytes | None:
         parsed = regexes.parse(pattern.decode())
     except (regexes.NotUnderstoodError, UnicodeDecodeError):
         return pattern
-    restricted = regexes.restricted(parsed, PLAIN)
+    restricted = parts.restricted(parsed, PLAIN)
     return None if restricted is None else str(restricted).encode()
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.rules import regex
+from bartizan.rules import regex_parts
 from bartizan.rules.regex import NotUnderstoodError, parse
 
 WRITTEN = [
@@ -39,7 +39,7 @@ def test_what_is_not_known_is_refused(text: str) -> None:
     ],
 )
 def test_what_hyperscan_does_not_have_goes(text: str, left: str) -> None:
-    assert str(regex.weakened(parse(text))) == left
+    assert str(regex_parts.weakened(parse(text))) == left
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,22 @@ def test_what_hyperscan_does_not_have_goes(text: str, left: str) -> None:
     ],
 )
 def test_halves(text: str, first: str, second: str) -> None:
-    halves = regex.halves(parse(text))
+    halves = regex_parts.halves(parse(text))
     assert halves is not None
     assert [str(half) for half in halves] == [first, second]
 
 
 @pytest.mark.parametrize("text", ["abc", "(?:a|b)*c", "(?=a|b)c", "(?>a|b)c"])
 def test_what_has_no_halves(text: str) -> None:
-    assert regex.halves(parse(text)) is None
+    assert regex_parts.halves(parse(text)) is None
 
 
 def test_a_pattern_is_cut_after_the_large_alternatives_of_its_first_group() -> None:
     parsed = parse("(?:^|;|busybox)[ ]*(?:cat|dog|cow)")
-    cut = regex.cut(parsed, large=4, light=2)
+    cut = regex_parts.cut(parsed, large=4, light=2)
     assert cut is not None
     assert str(cut) == "(?:busybox)|(?:^)[ ]*(?:cat|dog|cow)|(?:;)[ ]*(?:cat|dog|cow)"
-    assert regex.cut(parse("(?:^|;)(?:cat|dog)"), large=4, light=2) is None
+    assert regex_parts.cut(parse("(?:^|;)(?:cat|dog)"), large=4, light=2) is None
 
 
 PLAIN = frozenset(b"abc 019")
@@ -94,7 +94,7 @@ PLAIN = frozenset(b"abc 019")
     ],
 )
 def test_what_can_match_values_of_some_bytes(text: str, left: str | None) -> None:
-    restricted = regex.restricted(parse(text), PLAIN)
+    restricted = regex_parts.restricted(parse(text), PLAIN)
     assert (restricted and str(restricted)) == left
 
 
@@ -118,7 +118,7 @@ TEXTS = st.text(alphabet="ab;x0 ", max_size=8)
 
 @given(_patterns(), TEXTS)
 def test_halves_match_together_what_the_whole_matches(text: str, value: str) -> None:
-    halves = regex.halves(parse(text))
+    halves = regex_parts.halves(parse(text))
     if halves is not None:
         assert bool(re.search(text, value)) == any(re.search(str(half), value) for half in halves)
 
@@ -127,14 +127,14 @@ def test_halves_match_together_what_the_whole_matches(text: str, value: str) -> 
 def test_what_is_cut_matches_whatever_the_whole_matches(
     text: str, value: str, large: int, light: int
 ) -> None:
-    cut = regex.cut(parse(text), large, light)
+    cut = regex_parts.cut(parse(text), large, light)
     if cut is not None and re.search(text, value):
         assert re.search(str(cut), value)
 
 
 @given(_patterns(), st.text(alphabet="ab0 ", max_size=8))
 def test_what_is_restricted_matches_the_same_in_such_values(text: str, value: str) -> None:
-    restricted = regex.restricted(parse(text), frozenset(b"ab0 "))
+    restricted = regex_parts.restricted(parse(text), frozenset(b"ab0 "))
     matches = restricted is not None and re.search(str(restricted), value) is not None
     assert matches == bool(re.search(text, value))
 
@@ -143,13 +143,13 @@ def test_what_is_restricted_matches_the_same_in_such_values(text: str, value: st
 def test_a_captured_text_in_its_groups_place_matches(text: str, value: str, capture: int) -> None:
     match = re.search(text, value)
     if match is not None and match.re.groups >= capture and match[capture] is not None:
-        made = regex.with_capture(parse(text), capture, match[capture])
+        made = regex_parts.with_capture(parse(text), capture, match[capture])
         assert made is None or re.search(str(made), value)
 
 
 @given(_patterns(), TEXTS)
 def test_a_whole_match_in_the_patterns_place_matches(text: str, value: str) -> None:
     if (match := re.search(f"^(?:{text})$", value)) is not None:
-        made = regex.with_whole(parse(f"^(?:{text})$"), match[0])
+        made = regex_parts.with_whole(parse(f"^(?:{text})$"), match[0])
         assert made is not None
         assert re.search(str(made), value)
