@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def when(number: int, name: str, **more: Any) -> Json:
     return rule(number, link("ARGS:" + name, "@rx ."), **more)
 
 
-def ids(entries: list[Json | Marker], target: str = "/", *, enforcing: bool = False) -> list[int]:
+def ids(entries: Sequence[Json | Marker], target: str = "/", *, enforcing: bool = False) -> list[int]:
     return RuleEngine(make_plan(entries)).last(get(target), enforcing=enforcing).ids
 
 
@@ -43,7 +44,7 @@ class TestSkipAfter:
         assert ids([always(1, skip_after="LAST"), always(2), Marker("LAST")]) == [1]
 
     def test_a_rule_that_is_asked_of_the_whole_request_skips_too(self) -> None:
-        entries = [
+        entries: list[Json | Marker] = [
             when(1, "skip", gate="request", skip_after="END"), always(2, gate="request"),
             Marker("END"), always(3, gate="request"),
         ]  # fmt: skip

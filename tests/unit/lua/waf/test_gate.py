@@ -367,6 +367,38 @@ class TestQuietRules:
         assert [outcome.force_body for outcome in engine.run(get("/"))] == [None, None]
 
 
+class TestWhatIsAsked:
+    """A rule that one value has woken is asked of that value, and of no others that the gate knows."""
+
+    def asked(self, rules: list[Json], request: Request) -> list[str]:
+        engine = gated(rules)
+        engine.run(request)
+        record = engine.lua.execute("""return function(op, asked)
+            local check = op.check
+            op.check = function(op, value, ...)
+                asked[#asked + 1] = value
+                return check(op, value, ...)
+            end
+        end""")
+        found = engine.lua.table([])
+        record(engine.engine.rules[1].links[1].op, found)
+        engine.run(request)
+        return list(engine.lua.python(found))
+
+    def test_of_many_fields_the_one_that_may_match(self) -> None:
+        target = "/?" + "&".join(f"f{number}=harmless" for number in range(50)) + "&q=attack"
+        assert self.asked([values(1, link("ARGS", "@rx attack"))], get(target)) == ["attack"]
+
+    def test_the_same_value_in_variables_of_different_kinds(self) -> None:
+        rules = [values(1, link("ARGS|ARGS_NAMES", "@rx attack")), values(2, link("ARGS_NAMES", "@rx tack"))]
+        assert self.asked(rules, get("/?attack=attack")) == ["attack", "attack"]
+        assert ids(gated(rules), get("/?attack=attack")) == [1, 2]
+
+    def test_a_chain_is_asked_of_all_for_the_gate_may_have_looked_at_the_whole_of_it(self) -> None:
+        rules = [values(1, link("ARGS", "@rx attack"), link("MATCHED_VARS", "@rx k"))]
+        assert self.asked(rules, get("/?a=1&b=2&q=attack")) == ["1", "2", "attack"]
+
+
 class TestMemory:
     def test_the_second_time_a_value_is_neither_transformed_nor_scanned(self) -> None:
         engine = gated([values(1, link("ARGS", "@rx attack", t="lowercase"))])
