@@ -12,6 +12,7 @@ local concat = table.concat
 local error = error
 local format = string.format
 local ipairs = ipairs
+local lower = string.lower
 local null = json.null
 local pairs = pairs
 local pcall = pcall
@@ -172,6 +173,42 @@ local function with_ctls(rule, made, rules)
     made.is_quiet = is_quiet
 end
 
+local function has_ctl(rule, name)
+    for _, link in ipairs(rule.links) do
+        for _, ctl in ipairs(link.ctls) do
+            if lower(ctl.name) == name then
+                return true
+            end
+        end
+    end
+    return false
+end
+
+local function looks_at(rule, name)
+    for _, link in ipairs(rule.links) do
+        for _, target in ipairs(link.targets) do
+            if target.name == name then
+                return true
+            end
+        end
+    end
+    return false
+end
+
+-- The gate is asked of REQBODY_PROCESSOR as it is when a phase begins. Where a rule may change it,
+-- others must not wait for the gate.
+local function without_gate(plan_rules, rules)
+    local is_changed = false
+    for _, rule in ipairs(plan_rules) do
+        is_changed = is_changed or has_ctl(rule, "requestbodyprocessor")
+    end
+    for _, rule in ipairs(is_changed and rules or {}) do
+        if rule.gate == "values" and looks_at(rule, "REQBODY_PROCESSOR") then
+            rule.gate, rule.is_single = "request", false
+        end
+    end
+end
+
 local function new_phase(phase, rules)
     local made = { number = phase.phase, order = {}, markers = {}, requests = {} }
     for position, index in ipairs(phase.rules) do
@@ -207,6 +244,7 @@ function _M.prepare(plan)
     for i, rule in ipairs(plan.rules) do
         placed(rule, with_ctls, rule, rules[i], rules)
     end
+    without_gate(plan.rules, rules)
     for _, phase in ipairs(plan.phases) do
         phases[phase.phase] = new_phase(phase, rules)
     end

@@ -133,6 +133,15 @@ class TestKinds:
         assert ids(engine, form("a=x")) == [1]
         assert ids(engine, get("/?a=x")) == []
 
+    def test_what_a_rule_makes_of_the_body_processor(self) -> None:
+        changes = values(
+            1, link("REQUEST_HEADERS:X-Json", "@rx 1", ctls=["requestBodyProcessor=JSON"]), phase=1, log=False
+        )
+        asks = values(2, link("REQBODY_PROCESSOR", "@rx ^JSON$"), phase=1)
+        assert ids(gated([changes, asks]), get("/", X_Json="1")) == [2]
+        assert ids(gated([changes, asks]), get("/")) == []
+        assert ids(gated([asks]), get("/", Content_Type="application/json")) == [2]
+
     def test_phase_2_alone_sees_everything(self) -> None:
         engine = gated([values(1, link("ARGS", "@rx a"))])
         assert engine.phase(engine.begin(get("/?q=a")), 2).ids == [1]
