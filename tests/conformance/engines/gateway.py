@@ -1,5 +1,6 @@
 """The gateway under test: `bartizan run` with one route for everything, no limits, observing."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.conformance.suites import Suite
 from tests.support.gateway import ROOT, Gateway, wait_for
 from tests.support.raw import exchange
 
+_FIELD: Final = re.compile(r"\b(REQUEST_HEADERS:)([a-z0-9-]+)")
 # Always in the same place, so that what was compiled with it is found again.
 SETUPS: Final = ROOT / "build" / "conformance"
 # From 127.0.0.1, where no stage comes from, behind all of them: one worker writes its events in order.
@@ -86,9 +88,17 @@ def read_events(events: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[Mat
         # What the edge refuses by itself is looked at, too, and then part of its own event.
         if "waf" in event:
             matches += [
-                Match(match["rule"], match.get("message", ""), match.get("data", ""))
+                Match(match["rule"], match["message"], _as_sent(match["data"]))
                 for match in event["waf"]["matches"]
             ]
         if event["guard"] != "waf" or event["decision"] == "failed":
             told.append(f"{event['guard']}: {event['code']}: {event['reason']}")
     return dict(found)
+
+
+def _as_sent(data: str) -> str:
+    """Write names of header fields as the tests send them.
+
+    They have no case (RFC 9110 section 5.1), and the gateway writes them in lower case.
+    """
+    return _FIELD.sub(lambda found: found[1] + found[2].title(), data)

@@ -43,17 +43,30 @@ def test_the_policy_looks_at_everything_and_refuses_nothing() -> None:
 
 
 def test_events_are_found_by_address() -> None:
-    waf = {"matches": [{"rule": 942100, "message": "SQL", "data": "found"}, {"rule": 949110}]}
+    waf = {
+        "matches": [
+            {"rule": 942100, "message": "SQL", "data": "a found within REQUEST_HEADERS:user-agent: a"},
+            {"rule": 949110, "message": "", "data": ""},
+        ]
+    }
     common = {"reason": "why", "code": "c", "decision": "noted"}
     found = read_events(
         [
             {"address": "127.1.0.1", "guard": "waf", "waf": waf, **common},
             {"address": "127.1.0.2", "guard": "edge", **common},
-            {"address": "127.1.0.4", "guard": "edge", "waf": {"matches": [{"rule": 911100}]}, **common},
+            {
+                "address": "127.1.0.4",
+                "guard": "edge",
+                "waf": {"matches": [{"rule": 911100, "message": "", "data": ""}]},
+                **common,
+            },
             {"address": "127.1.0.3", "guard": "waf", "waf": {"matches": []}, **common, "decision": "failed"},
         ]
     )
-    assert found["127.1.0.1"] == ([Match(942100, "SQL", "found"), Match(949110)], [])
+    assert found["127.1.0.1"] == (
+        [Match(942100, "SQL", "a found within REQUEST_HEADERS:User-Agent: a"), Match(949110)],
+        [],
+    )
     assert found["127.1.0.2"] == ([], ["edge: c: why"])
     assert found["127.1.0.4"] == ([Match(911100)], ["edge: c: why"])
     assert found["127.1.0.3"] == ([], ["waf: c: why"])
