@@ -42,7 +42,7 @@ faults: setup ## Run the tests of faults for long (half an hour); figures in bui
 # The tests lie beside the checkout (CORPORA), or in a checkout of the Core Rule Set (CRS=path). ONLY=942100 takes some.
 conformance: setup ## Run the Core Rule Set's own tests against the gateway; build/reports/conformance.json
 	@$(BIN)/python -m tests.conformance --only "$(ONLY)"
-	@test -n "$(ONLY)" || $(BIN)/python -m pytest -n 2 -m corpora tests/functional/waf tests/unit/bartizan/rules/test_tree.py
+	@test -n "$(ONLY)" || $(BIN)/python -m pytest -n 2 -m corpora tests/functional/waf tests/e2e/test_exploits.py tests/unit/bartizan/rules/test_tree.py
 
 lint: setup ## Run every check that reads the sources, the rendered nginx.conf and the dependencies
 	@$(BIN)/python -m tests.lint
