@@ -144,11 +144,35 @@ _M.is_secret = is_secret
 
 --- Masks what looks like a signed token (JWS: base64url of a JSON object, and two parts more),
 --- wherever it stands.
-function _M.tokens(text)
-    if not find(text, "eyJ", 1, true) then
+-- @param head string|nil: a pattern for what a token begins with, where that is not "eyJ"
+function _M.tokens(text, head)
+    if not head and not find(text, "eyJ", 1, true) then
         return text
     end
-    return (gsub(text, "eyJ[%w_-]+%.[%w_-]+%.?[%w_-]*", MASK))
+    head = head or "eyJ[%w_-]"
+    local out, n, kept, position = nil, 0, 1, 1
+    while true do
+        local start = find(text, head, position)
+        if not start then
+            break
+        end
+        local _, last = find(text, "^[%w_-]+%.[%w_-]+", start)
+        if last then
+            _, last = find(text, "^%.?[%w_-]*", last + 1)
+            out = out or {}
+            out[n + 1], out[n + 2] = sub(text, kept, start - 1), MASK
+            n, kept = n + 2, last + 1
+            position = kept
+        else
+            -- No other head in this run has two parts either: to try them all takes the square.
+            position = find(text, "[^%w_-]", start) or #text + 1
+        end
+    end
+    if not out then
+        return text
+    end
+    out[n + 1] = sub(text, kept)
+    return concat(out)
 end
 
 local function parameter(name, value)

@@ -15,6 +15,7 @@ local find = string.find
 local gmatch = string.gmatch
 local gsub = string.gsub
 local is_secret = redact.is_secret
+local mask_tokens = redact.tokens
 local lower = string.lower
 local match = string.match
 local sub = string.sub
@@ -125,9 +126,22 @@ local function mask_cards(text)
     return concat(out)
 end
 
--- name=value as forms, queries and cookies have it; the value ends where theirs do.
-local function mask_pair(name)
-    return is_secret(name) and name .. "=" .. MASK or nil
+-- name=value as forms, queries and cookies have it, and code and people, with quotes and spaces;
+-- the value ends where theirs do. Names are sought at their beginning alone (%f): to try each byte
+-- of a long one takes the square.
+local PAIR = "%f[%w_.%%%[%]-]([%w_.%%%[%]-]+)(%s*=%s*[\"']?)[^&;, \t\r\n\"'<>]+"
+
+local function mask_pair(name, equals)
+    return is_secret(name) and name .. equals .. MASK or nil
+end
+
+local function mask_quoted(name, colon)
+    return is_secret(name) and "'" .. name .. "'" .. colon .. "'" .. MASK or nil
+end
+
+-- <name>value as XML has it.
+local function mask_element(name)
+    return is_secret(name) and "<" .. name .. ">" .. MASK or nil
 end
 
 -- "name": "value" as JSON has it.
@@ -143,20 +157,25 @@ local BASIC = "([bB][aA][sS][iI][cC] +)[%w._~+/=-]+"
 --- password of a URL, signed tokens, numbers of cards.
 function _M.mask(text)
     if find(text, "=", 1, true) then
-        text = gsub(text, "([%w_.%%%[%]-]+)=[^&;, \t\r\n\"'<>]+", mask_pair)
+        text = gsub(text, PAIR, mask_pair)
     end
     if find(text, '"', 1, true) then
         text = gsub(text, '"([%w_.-]+)"(%s*:%s*)"[^"]*"?', mask_member)
     end
+    if find(text, "'", 1, true) then
+        text = gsub(text, "'([%w_.-]+)'(%s*:%s*)'[^']*", mask_quoted)
+    end
+    if find(text, ">", 1, true) then
+        text = gsub(text, "<([%w_.-]+)>[^<]+", mask_element)
+    end
     text = gsub(gsub(text, BEARER, "%1" .. MASK), BASIC, "%1" .. MASK)
     if find(text, "@", 1, true) then
         text = gsub(text, "(//)[^/?#@ ]+@", "%1" .. MASK .. "@")
+        -- normalizePath leaves one slash of the two.
+        text = gsub(text, "(%a:/)[^/?#@ ]+@", "%1" .. MASK .. "@")
     end
     -- A transformation may have made it lower case.
-    if find(text, "[eE][yY][jJ]") then
-        text = gsub(text, "[eE][yY][jJ][%w_-]+%.[%w_-]+%.?[%w_-]*", MASK)
-    end
-    return mask_cards(text)
+    return mask_cards(mask_tokens(text, "[eE][yY][jJ][%w_-]"))
 end
 
 local mask = _M.mask

@@ -2,7 +2,6 @@
 --- match with its rule, and where and what matched, cut and without secrets.
 
 local quote = require("bartizan.quote")
-local redact = require("bartizan.redact")
 local redaction = require("bartizan.waf.redaction")
 local text = require("bartizan.text")
 
@@ -10,7 +9,6 @@ local concat = table.concat
 local data = redaction.data
 local format = string.format
 local mask = redaction.mask
-local mask_tokens = redact.tokens
 local printable = text.printable
 local shown = redaction.shown
 local tostring = tostring
@@ -49,7 +47,7 @@ local function one(match)
         ',"message":', quote(printable(mask(match.msg or ""), MESSAGE_BOUND)),
         ',"severity":', quote(SEVERITIES[match.severity] or ""),
         ',"tags":', tags(match.tags or {}),
-        ',"variable":', quote(printable(mask_tokens(variable), VARIABLE_BOUND)),
+        ',"variable":', quote(printable(mask(variable), VARIABLE_BOUND)),
         ',"value":', quote(printable(value, VALUE_BOUND)),
         ',"data":', quote(printable(said, DATA_BOUND)),
         ',"paranoia":', tostring(match.paranoia or "null"),
