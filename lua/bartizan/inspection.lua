@@ -4,6 +4,7 @@
 --     local found = inspection.run(rules, source, window, enforcing)
 --     found.disruptive        nil, or what refuses the request: see bartizan.waf.engine
 --     found.problem           nil, or a sentence: what kept the engine from an answer
+--     found.is_undecided      true where that was the request itself: a rule at its match limit
 --     found.complete, found.why, found.form     see bartizan.waf.collect; form: its sentence
 --     found.matches           an array
 --     inspection.report(rules, found)           an object of JSON, for the audit log
@@ -82,7 +83,9 @@ local function add(found, outcome)
     local matches, more = found.matches, outcome.matches
     local n = #matches
     for i = 1, #more do
-        matches[n + i] = more[i]
+        local match = more[i]
+        matches[n + i] = match
+        found.is_undecided = found.is_undecided or match.error == true
     end
     found.disruptive = found.disruptive or outcome.disruptive
     found.problem = found.problem or outcome.error
@@ -163,7 +166,9 @@ end
 -- @param enforcing boolean: whether it ends where a rule refuses; if not, all that matches is found
 -- @return table: see above
 function _M.run(rules, source, window, enforcing)
-    local found = { matches = {}, complete = "full", why = "", tx = nil }
+    local found = {
+        matches = {}, complete = "full", why = "", tx = nil, is_undecided = false,
+    }
     local ok, err = pcall(inspect, rules, source, window, enforcing, found)
     if not ok then
         ngx_log(ERR, "the rule engine failed: ", err)

@@ -69,6 +69,7 @@ local DETAILS = {
     upstream_unavailable = "The service can't be reached right now.",
     uri_too_long = "The request target is too long.",
     waf_refused = "The request is not accepted here.",
+    waf_undecided = "The request is not accepted here.",
 }
 
 -- By how many seconds a client should come back where the verdict does not say.

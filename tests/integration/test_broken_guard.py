@@ -5,8 +5,6 @@ The product has no guard that can be brought to fail, so one is put before it on
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.backend import Backend
+from tests.support.broken import load_instead
 from tests.support.gateway import Gateway, wait_for
 from tests.support.refusals import (
     Outcome,
@@ -54,25 +53,10 @@ def policy(backend: Backend) -> dict[str, Any]:
     }
 
 
-def break_guard(gateway: Gateway) -> None:
-    """Have new workers load the guard above."""
-    folder = gateway.state / "broken"
-    (folder / "bartizan" / "guards").mkdir(parents=True)
-    (folder / "bartizan" / "guards" / "addresses.lua").write_text(BROKEN)
-    configuration = gateway.state / "edge" / "current" / "nginx.conf"
-    rendered = configuration.read_text()
-    broken = rendered.replace('lua_package_path "', f'lua_package_path "{folder}/?.lua;')
-    assert broken != rendered
-    configuration.write_text(broken)
-    old = gateway.worker_pids()
-    os.kill(gateway.master, signal.SIGHUP)
-    wait_for(lambda: len(gateway.worker_pids()) == 2 and not set(gateway.worker_pids()) & set(old))
-
-
 @pytest.fixture(scope="module")
 def wire(backend: Backend) -> Iterator[Wire]:
     with Gateway(policy(backend)) as running:
-        break_guard(running)
+        load_instead(running, "bartizan.guards.addresses", BROKEN)
         # Where it enforces, nginx logs the error; then comes whose it was.
         running.expect_error(r"failed to run set_by_lua\*: .*broken on purpose")
         running.expect_error(r"lua entry thread aborted: .*broken on purpose")

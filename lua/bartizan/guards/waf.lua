@@ -8,7 +8,8 @@
 --                             that the rule names. The client never learns which.
 --     413 415 400 not_inspected     the body is too long for the window, of a kind or encoding that
 --                             is not read, or not well-formed; more arguments or cookies than read
---     500 waf_failed          the engine met an error, or a bound of its own: nothing is known
+--     403 waf_undecided       a rule comes to no answer on it (a match limit)
+--     500 waf_failed          the engine met an error: nothing is known
 -- Sets on the request: inspection, for the audit log, where there is something to say.
 --
 -- A request with a body must come in the access phase: it may have to be waited for.
@@ -116,6 +117,9 @@ end
 local function verdict_of(guard, found)
     if found.disruptive then
         return refusal(guard, found)
+    elseif found.is_undecided then
+        -- Whoever sends it can make it so: nothing of ours has failed.
+        return { status = 403, code = "waf_undecided", reason = found.problem }
     elseif found.problem then
         return { status = 500, code = "waf_failed", failed = true, reason = found.problem }
     elseif found.complete ~= "full" and guard.refuses_incomplete and not ALLOWED[found.why] then
