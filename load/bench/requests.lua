@@ -10,8 +10,8 @@
 local concat = table.concat
 local random = math.random
 
--- Words are made of three of these, 2.7 million of them. No rule takes one for a command, as it would
--- "gccabcdef " in the place of a value (CRS 932250).
+-- Words are made of three of these, 2.7 million of them. No rule takes one for a command, as it
+-- would "gccabcdef " in the place of a value (CRS 932250).
 local syllables = {}
 local values = {}
 local next_value

@@ -153,9 +153,12 @@ end
 local BEARER = "([bB][eE][aA][rR][eE][rR] +)[%w._~+/=-]+"
 local BASIC = "([bB][aA][sS][iI][cC] +)[%w._~+/=-]+"
 
---- Masks secrets in a text, wherever they stand: what a name gives away, credentials, user and
---- password of a URL, signed tokens, numbers of cards.
-function _M.mask(text)
+-- gsub writes a text anew, byte by byte, even where it finds nothing.
+local function mask_credentials(text, scheme)
+    return find(text, scheme) and gsub(text, scheme, "%1" .. MASK) or text
+end
+
+local function mask_all(text)
     if find(text, "=", 1, true) then
         text = gsub(text, PAIR, mask_pair)
     end
@@ -168,7 +171,7 @@ function _M.mask(text)
     if find(text, ">", 1, true) then
         text = gsub(text, "<([%w_.-]+)>[^<]+", mask_element)
     end
-    text = gsub(gsub(text, BEARER, "%1" .. MASK), BASIC, "%1" .. MASK)
+    text = mask_credentials(mask_credentials(text, BEARER), BASIC)
     if find(text, "@", 1, true) then
         text = gsub(text, "(//)[^/?#@ ]+@", "%1" .. MASK .. "@")
         -- normalizePath leaves one slash of the two.
@@ -176,6 +179,25 @@ function _M.mask(text)
     end
     -- A transformation may have made it lower case.
     return mask_cards(mask_tokens(text, "[eE][yY][jJ][%w_-]"))
+end
+
+-- The matches of a request are mostly on one value, which is looked at for each of them. Emptied
+-- when it has grown to its bound.
+local MEMO_BOUND = 64
+local memo, memo_count = {}, 0
+
+--- Masks secrets in a text, wherever they stand: what a name gives away, credentials, user and
+--- password of a URL, signed tokens, numbers of cards.
+function _M.mask(text)
+    local known = memo[text]
+    if not known then
+        known = mask_all(text)
+        if memo_count >= MEMO_BOUND then
+            memo, memo_count = {}, 0
+        end
+        memo[text], memo_count = known, memo_count + 1
+    end
+    return known
 end
 
 local mask = _M.mask

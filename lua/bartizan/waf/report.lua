@@ -10,6 +10,7 @@ local data = redaction.data
 local format = string.format
 local mask = redaction.mask
 local printable = text.printable
+local setmetatable = setmetatable
 local shown = redaction.shown
 local tostring = tostring
 
@@ -24,18 +25,49 @@ local SEVERITIES = {
     [0] = "EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG",
 }
 
+local NONE = {}
+
 local MESSAGE_BOUND = 256
 local VARIABLE_BOUND = 128
 local VALUE_BOUND = redaction.SHOWN + 4         -- they were cut there
 local DATA_BOUND = redaction.DATA_SHOWN + 4
 
+-- By the list, which is the rule's own and lives as long as it.
+local tags_of = setmetatable({}, { __mode = "k" })
+
 local function tags(list)
-    local quoted = {}
-    for i = 1, #list do
-        quoted[i] = quote(list[i])
+    local written = tags_of[list]
+    if not written then
+        local quoted = {}
+        for i = 1, #list do
+            quoted[i] = quote(list[i])
+        end
+        written = "[" .. concat(quoted, ",") .. "]"
+        tags_of[list] = written
     end
-    return "[" .. concat(quoted, ",") .. "]"
+    return written
 end
+
+-- What rules say and look at repeats. A memo is emptied when it has grown to its bound, for both
+-- may have parts that a client chose.
+local MEMO_BOUND = 1024
+
+local function writer(bound)
+    local memo, memo_count = {}, 0
+    return function(said)
+        local written = memo[said]
+        if not written then
+            written = quote(printable(mask(said), bound))
+            if memo_count >= MEMO_BOUND then
+                memo, memo_count = {}, 0
+            end
+            memo[said], memo_count = written, memo_count + 1
+        end
+        return written
+    end
+end
+
+local write_message, write_variable = writer(MESSAGE_BOUND), writer(VARIABLE_BOUND)
 
 local function one(match)
     local variable = match.variable or ""
@@ -44,10 +76,10 @@ local function one(match)
     local said = data(variable, part, whole, match.data or "")
     return concat({
         '{"rule":', format("%d", match.id),
-        ',"message":', quote(printable(mask(match.msg or ""), MESSAGE_BOUND)),
+        ',"message":', write_message(match.msg or ""),
         ',"severity":', quote(SEVERITIES[match.severity] or ""),
-        ',"tags":', tags(match.tags or {}),
-        ',"variable":', quote(printable(mask(variable), VARIABLE_BOUND)),
+        ',"tags":', tags(match.tags or NONE),
+        ',"variable":', write_variable(variable),
         ',"value":', quote(printable(value, VALUE_BOUND)),
         ',"data":', quote(printable(said, DATA_BOUND)),
         ',"paranoia":', tostring(match.paranoia or "null"),
