@@ -25,7 +25,7 @@ from bartizan.rules.settings import RuleSettings
 
 KEEP: Final = 8
 KEEP_FOR: Final = 7 * 24 * 3600.0
-_COMPILER: Final = 5  # grows when the same rules give another plan
+_COMPILER: Final = 6  # grows when the same rules give another plan
 _MANIFEST: Final = "manifest.json"
 _UNFINISHED: Final = ".unfinished-"
 _INCLUDE: Final = re.compile(

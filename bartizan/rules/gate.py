@@ -34,7 +34,10 @@ COLLECTIONS: Final = {
 FAMILIES: Final = {
     "ARGS": "arguments", "ARGS_NAMES": "arguments", "REQUEST_COOKIES": "arguments",
     "REQUEST_COOKIES_NAMES": "arguments", "REQUEST_HEADERS": "headers", "REQUEST_HEADERS_NAMES": "headers",
+    "REQUEST_FILENAME": "path",
 }  # fmt: skip
+"""Whose databases hold much. All else shares one: of the whole target and line, which are long and new each
+time, little is asked, and in a large database that takes ten times as long."""
 
 _TRUE_OFTEN: Final = frozenset({"eq", "ge", "gt", "le", "lt"})
 _HOT: Final = 0.6

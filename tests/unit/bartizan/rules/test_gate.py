@@ -238,4 +238,5 @@ def test_a_word_that_another_rule_may_set_is_not_taken(tmp_path: Path) -> None:
 def test_kinds_share_databases_by_family() -> None:
     assert Kind("REQUEST_COOKIES").family == Kind("ARGS", "x").family == "arguments"
     assert Kind("REQUEST_HEADERS", "host").family == "headers"
-    assert Kind("REQUEST_URI").family == "request"
+    assert Kind("REQUEST_URI").family == Kind("QUERY_STRING").family == "request"
+    assert Kind("REQUEST_FILENAME").family == "path"
