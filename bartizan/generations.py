@@ -58,7 +58,7 @@ def new_generation(policy: Policy, layout: Layout) -> Path:
         BartizanError: it was refused; nothing is left of it.
     """
     layout.generations.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder = layout.generations / f"{stamp}-{secrets.token_hex(3)}"
     folder.mkdir()
     try:

@@ -10,7 +10,7 @@
 local concat = table.concat
 local random = math.random
 
--- Words are made of three of these, 2.7 million of them. No rule takes one for a command, as it
+-- Words are made of three of these, 15 million of them. No rule takes one for a command, as it
 -- would "gccabcdef " in the place of a value (CRS 932250).
 local syllables = {}
 local values = {}
@@ -57,7 +57,7 @@ end
 function init(args)
     local start = tonumber(args[2])
     math.randomseed(start + 1)
-    for first in ("bkvz"):gmatch(".") do
+    for first in ("bdhjkvz"):gmatch(".") do
         for second in ("aeiou"):gmatch(".") do
             for third in ("bdlmnrx"):gmatch(".") do
                 syllables[#syllables + 1] = first .. second .. third
