@@ -30,9 +30,11 @@ LIMIT = "POST /verify_token, over the limit"
 MUST = (
     "GET /api/users",
     "GET /api/users?q",
+    "GET /api/users?q, an attack",
     "GET /api/users/ID",
     "POST /api/users",
     "POST /api/users, a duplicate",
+    "POST /api/users, an attack",
     "POST /oauth/token",
     f"{LIMIT} → 200",
     f"{LIMIT} → 429",
@@ -79,9 +81,15 @@ class Reader(Client):
     @task(2)
     def search(self) -> None:
         """Search for one that is there, or for one that is not."""
-        text = random.choice(("ada", "grace", "nobody at all", "%", "' OR 1=1 --"))
+        text = random.choice(("ada", "grace", "nobody at all", "O'Brien"))
         path = f"/api/users?q={quote(text)}"
         self.connection.call("GET /api/users?q", "GET", path, expect={200}, headers=self.headers)
+
+    @task
+    def inject(self) -> None:
+        """Search with what a rule of the Core Rule Set refuses."""
+        path = "/api/users?q=" + quote("' OR 1=1 --")
+        self.connection.call("GET /api/users?q, an attack", "GET", path, expect={403}, headers=self.headers)
 
     @task(3)
     def read(self) -> None:
@@ -115,7 +123,7 @@ class Writer(Client):
     def add(self) -> None:
         """Add a user and read it back."""
         email = f"{uuid.uuid4().hex}@example.org"
-        body = json_body({"name": "Load <script>", "email": email, "about": "'; DROP TABLE users; --"})
+        body = json_body({"name": "Load O'Hara", "email": email, "about": "Reads & writes, 3 < 4"})
         added = self.connection.call(
             "POST /api/users", "POST", "/api/users", expect={201}, headers=self.headers, body=body
         )
@@ -125,6 +133,13 @@ class Writer(Client):
         read = self.connection.call("GET /api/users/ID", "GET", path, expect={200}, headers=self.headers)
         if read is not None and read.json() != added.json():
             self.connection.fail("GET /api/users/ID", "what was added is not what is read")
+
+    @task
+    def script(self) -> None:
+        """Add one whose name is markup, which a rule refuses."""
+        body = json_body({"name": "<script>alert(1)</script>", "email": "load@example.org"})
+        name = "POST /api/users, an attack"
+        self.connection.call(name, "POST", "/api/users", expect={403}, headers=self.headers, body=body)
 
     @task
     def duplicate(self) -> None:
