@@ -1,8 +1,8 @@
---- What is known of values: which rules might match, by the value itself. Bounded in number and
--- bytes, and what was not asked for longest is forgotten first.
+--- What is known of values: which rules might match, or what may be shown of them, by the value
+-- itself. Bounded in number and bytes, and what was not asked for longest is forgotten first.
 --
 --     memo = memo.new(2048, 262144)       entries and bytes of each of the two generations
---     memo:get(value)                     false (no rule), a list of rules, or nil: not known
+--     memo:get(value)                     false (no rule), a list of rules, a text; nil: not known
 --     memo:set(value, answer)
 --
 -- What is new or used is in the young generation. When that is full it becomes the old one, and the
@@ -12,13 +12,14 @@
 local new_table = require("table.new")
 
 local setmetatable = setmetatable
+local type = type
 
 local _M = {
     --- Longer values are not to be remembered: they seldom come twice, and put out many short ones.
     LONGEST = 1024,
     --- What an entry takes beside the value's own bytes: the string's head, its place in the table.
     OVERHEAD = 64,
-    --- And for each rule in its answer.
+    --- And for each rule in its answer; a text takes its bytes.
     EACH = 16,
 }
 
@@ -31,7 +32,10 @@ Memo.__index = Memo
 local NONE = {}
 
 function Memo:set(value, answer)
-    local cost = #value + OVERHEAD + (answer and #answer * EACH or 0)
+    local cost = #value + OVERHEAD
+    if answer then
+        cost = cost + #answer * (type(answer) == "string" and 1 or EACH)
+    end
     local count, bytes = self.count + 1, self.bytes + cost
     if count > self.entries or bytes > self.most then
         self.old, self.young = self.young, new_table(0, self.entries)

@@ -5,44 +5,17 @@
 --
 --     percent.decode(bytes, 0, 9, true)        "a b%zz", true       of a+%62%zz
 
+local buffer = require("bartizan.waf.transformations.buffer")
+local digits = require("bartizan.waf.transformations.digits")
 local ffi = require("ffi")
 
-local ffi_new = ffi.new
+local HEX = digits.HEX
 local ffi_string = ffi.string
+local room = buffer.room
 
 local _M = {}
 
 local PERCENT, PLUS, SPACE = 0x25, 0x2B, 0x20
-
--- What a hex digit stands for; -1: the byte is none.
-local HEX = ffi_new("int8_t[256]")
-for b = 0, 255 do
-    HEX[b] = -1
-end
-for digit = 0, 9 do
-    HEX[0x30 + digit] = digit
-end
-for digit = 10, 15 do
-    HEX[0x41 + digit - 10] = digit
-    HEX[0x61 + digit - 10] = digit
-end
-
--- Decoded text is never longer than what it came from. One for all: reading never yields. A piece
--- longer than most windows on a body gets room of its own, which is garbage afterwards.
-local LARGEST = 262144
-local room = 4096
-local buffer = ffi_new("uint8_t[?]", room)
-
-local function room_for(length)
-    if length > LARGEST then
-        return ffi_new("uint8_t[?]", length)
-    end
-    while room < length do
-        room = room * 2
-    end
-    buffer = ffi_new("uint8_t[?]", room)
-    return buffer
-end
 
 --- Decodes a piece of a text in memory.
 -- @param bytes cdata: const uint8_t *, which the caller keeps alive
@@ -51,8 +24,8 @@ end
 -- @param plus boolean: whether + stands for a space, as it does in forms and queries
 -- @return string, boolean: the bytes, and whether there was a % without two hex digits
 function _M.decode(bytes, from, to, plus)
-    local length = to - from
-    local out = length > room and room_for(length) or buffer
+    -- Decoded text is never longer than what it came from.
+    local out = room(to - from)
     local n, malformed = 0, false
     local i = from
     while i < to do

@@ -7,6 +7,7 @@
 -- token or of a card's number), so secrets are sought in the whole value, and the part is shown
 -- only where what is left of it stands in what is left of the whole.
 
+local memo = require("bartizan.waf.memo")
 local redact = require("bartizan.redact")
 
 local byte = string.byte
@@ -181,21 +182,16 @@ local function mask_all(text)
     return mask_cards(mask_tokens(text, "[eE][yY][jJ][%w_-]"))
 end
 
--- The matches of a request are mostly on one value, which is looked at for each of them. Emptied
--- when it has grown to its bound.
-local MEMO_BOUND = 64
-local memo, memo_count = {}, 0
+-- The matches of a request are mostly on one value, which is looked at for each of them.
+local masked = memo.new(64, 524288)
 
 --- Masks secrets in a text, wherever they stand: what a name gives away, credentials, user and
 --- password of a URL, signed tokens, numbers of cards.
 function _M.mask(text)
-    local known = memo[text]
+    local known = masked:get(text)
     if not known then
         known = mask_all(text)
-        if memo_count >= MEMO_BOUND then
-            memo, memo_count = {}, 0
-        end
-        memo[text], memo_count = known, memo_count + 1
+        masked:set(text, known)
     end
     return known
 end

@@ -1,6 +1,7 @@
 --- What the audit log has of an inspection, as JSON: the score, what was read of the body, and each
 --- match with its rule, and where and what matched, cut and without secrets.
 
+local memo = require("bartizan.waf.memo")
 local quote = require("bartizan.quote")
 local redaction = require("bartizan.waf.redaction")
 local text = require("bartizan.text")
@@ -48,20 +49,14 @@ local function tags(list)
     return written
 end
 
--- What rules say and look at repeats. A memo is emptied when it has grown to its bound, for both
--- may have parts that a client chose.
-local MEMO_BOUND = 1024
-
+-- What rules say and look at repeats.
 local function writer(bound)
-    local memo, memo_count = {}, 0
+    local known = memo.new(1024, 262144)
     return function(said)
-        local written = memo[said]
+        local written = known:get(said)
         if not written then
             written = quote(printable(mask(said), bound))
-            if memo_count >= MEMO_BOUND then
-                memo, memo_count = {}, 0
-            end
-            memo[said], memo_count = written, memo_count + 1
+            known:set(said, written)
         end
         return written
     end
