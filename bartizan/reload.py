@@ -15,9 +15,10 @@ from bartizan.layout import Layout
 from bartizan.policy import Policy
 from bartizan.ports import busy
 from bartizan.prepare import prepare_certificate, prepare_folders
-from bartizan.readiness import wait_until_ready
+from bartizan.readiness import PAUSE, wait_until_ready
 
 PATIENCE: Final = 60.0
+HANDOVER: Final = 5.0
 
 
 @contextmanager
@@ -71,6 +72,9 @@ def running_master(layout: Layout) -> int:
 def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float], bool] | None = None) -> str:
     """Render, judge and swap in a policy; the old one serves on if anything is wrong with the new one.
 
+    Every connection that is made after the return is judged by the new policy. Those that were there before
+    finish what they are at with the old one.
+
     Args:
         policy: the new one.
         layout: where the gateway lies.
@@ -92,6 +96,7 @@ def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float],
         folder = new_generation(policy, layout)
         activate(layout, folder)
         taken = False
+        before = _accepting(master)
         try:
             _signal(master)
             taken = wait_until_ready(
@@ -105,7 +110,40 @@ def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float],
                 f"nginx did not take the new policy within {PATIENCE:.0f} s; the log of bartizan run says why"
             )
         prune(layout)
+    _await_handover(master, before)
     return folder.name
+
+
+def _accepting(master: int) -> set[int]:
+    """Return the process ids of nginx's workers that take connections."""
+    workers = set()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError, ValueError):  # it has ended meanwhile
+                # proc(5), stat: the parent is the second field after the name, which is in parentheses.
+                parent = int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+                title = (process / "cmdline").read_bytes() if parent == master else b""
+                if b"worker process" in title and b"shutting down" not in title:
+                    workers.add(int(process.name))
+    return workers
+
+
+def _await_handover(master: int, old: set[int]) -> None:
+    """Wait until workers with the old policy take no more connections.
+
+    nginx starts the new ones first, and for about 0.1 s both take connections from the same sockets.
+
+    Raises:
+        BartizanError: they still take some, though the new policy serves.
+    """
+    deadline = time.monotonic() + HANDOVER
+    while left := old & _accepting(master):
+        if time.monotonic() > deadline:
+            raise BartizanError(
+                f"the new policy serves, but nginx's processes {', '.join(map(str, sorted(left)))} still take"
+                " connections with the old one; end them with kill -QUIT, or restart the gateway"
+            )
+        time.sleep(PAUSE)
 
 
 def _signal(master: int) -> None:

@@ -1,5 +1,7 @@
 """`bartizan reload`: no request lost, no count forgotten, and a bad policy never in a good one's place."""
 
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -74,6 +76,31 @@ def test_routes_come_and_go() -> None:
         assert [client.get(path).status_code for path in ("/old", "/new")] == [200, 404]
         gateway.reload(policy(backend, {"prefix": "/new"}))
         assert [client.get(path).status_code for path in ("/old", "/new")] == [404, 200]
+
+
+def test_who_connects_after_it_never_meets_an_old_worker() -> None:
+    """For a moment nginx's old workers take connections beside the new ones: the return waits for them."""
+    with Gateway(policy(workers=4)) as gateway:
+        given, layout = load_policy(gateway.policy_file), find_layout(gateway.state, None)
+        for _ in range(3):
+            before = set(gateway.worker_pids())
+            assert len(before) == 4
+            reloading.reload(given, layout, reloading.running_master(layout))
+            after = set(gateway.worker_pids())
+            assert before.isdisjoint(after)
+
+
+def test_old_workers_that_stay_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Gateway(policy(workers=1)) as gateway:
+        given, layout = load_policy(gateway.policy_file), find_layout(gateway.state, None)
+        (worker,) = gateway.worker_pids()
+        monkeypatch.setattr(reloading, "HANDOVER", 0)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            with pytest.raises(BartizanError, match=f"nginx's processes {worker} still take connections"):
+                reloading.reload(given, layout, reloading.running_master(layout))
+        finally:
+            os.kill(worker, signal.SIGCONT)
 
 
 def test_a_bad_policy_replaces_nothing() -> None:
