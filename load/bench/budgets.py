@@ -112,6 +112,7 @@ _BUDGETS: Final = (
         for budget in _against_modsecurity(scenario, 25)
     ),
     *(budget for scenario in ("attacks", "mixed") for budget in _against_modsecurity(scenario, 15)),
+    _cpu("1,000 more rules: time with 10 more", 1.2, ("rules-1000", "bartizan"), ("rules-1000", TWIN)),
     _Budget(
         "get-random, CRS 4: MiB of the worker (PSS)",
         80,

@@ -16,8 +16,10 @@ HOST: Final = "api.example.com"
 ROUTES: Final = 10_000
 DENIED: Final = 1_000_000
 CLIENTS: Final = 100_000
+OWN_RULES: Final = 1_000
 
-# The gateway once more, with the same traffic to few routes, from few clients, with few networks denied.
+# The gateway once more, with the same traffic to few routes, from few clients, with few networks denied or
+# few rules.
 TWIN: Final = "bartizan-10"
 FEW: Final = 10
 
@@ -113,6 +115,12 @@ SCENARIOS: Final = (
     _rules("attacks", "nothing but attacks"),
     _rules("mixed", "70 % GET, 20 % POST, 10 % attacks"),
     Scenario(
+        "rules-1000",
+        "as get-random, 1,000 more rules that don't match",
+        _GATEWAY,
+        Guards(limits=True, token=True, waf=True, own_rules=OWN_RULES),
+    ),
+    Scenario(
         "issue-token",
         "a token service is asked for tokens",
         ("bartizan", "bartizan-eddsa", "book"),
@@ -143,7 +151,8 @@ def guards_of(scenario: Scenario, target: str) -> Guards:
     if target != TWIN:
         return scenario.guards
     denied = min(FEW, scenario.guards.denied)
-    return replace(scenario.guards, routes=FEW, denied=denied, lasting=False)
+    own_rules = min(FEW, scenario.guards.own_rules)
+    return replace(scenario.guards, routes=FEW, denied=denied, lasting=False, own_rules=own_rules)
 
 
 def path_of(scenario: Scenario) -> str:

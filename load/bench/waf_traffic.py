@@ -125,4 +125,5 @@ REQUESTS: Final[dict[str, tuple[Request, ...]]] = {
     "json-deep": (_deep(),),
     "attacks": _ATTACKS,
     "mixed": _MIXED,
+    "rules-1000": (_RANDOM,),
 }

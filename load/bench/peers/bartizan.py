@@ -22,6 +22,8 @@ class Bartizan(Target):
     def __init__(self, site: Site, guards: Guards) -> None:
         """Start it and wait until it is ready."""
         files = {"denied.txt": denied(guards.denied)} if guards.denied else {}
+        if guards.own_rules:
+            files["own.conf"] = own_rules(guards.own_rules)
         self.gateway = Gateway(policy(site, guards), files=files)
         self._site = site
 
@@ -47,7 +49,9 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
         rate = {"limit": "1/h", "burst": LASTING_BURST}
     rules: dict[str, Any] = {}
     if guards.waf and guards.rules is not None:
-        rules = {"rules": {"source": str(guards.rules)}}
+        rules["source"] = str(guards.rules)
+    if guards.own_rules:
+        rules["after"] = ["own.conf"]
     addresses: dict[str, Any] = {"addresses": {"deny_files": ["denied.txt"]}} if guards.denied else {}
     return {
         "listen": {"http": "off"},
@@ -69,7 +73,7 @@ def policy(site: Site, guards: Guards) -> dict[str, Any]:
             **addresses,
             **({"waf": {"mode": "enforce", "paranoia": 1}} if guards.waf else {}),
         },
-        **rules,
+        **({"rules": rules} if rules else {}),
         "routes": [
             {
                 "prefix": f"/service-{number}",
@@ -90,3 +94,24 @@ _FIRST: Final = int(IPv4Address("11.0.0.0"))
 def denied(count: int) -> str:
     """List networks of different sizes, none next to another (they could be joined), none loopback."""
     return "".join(f"{IPv4Address(_FIRST + number * 512)}/{24 + number % 9}\n" for number in range(count))
+
+
+# By turns what people write: a word anywhere, a pattern, words, a path, the shape of one argument.
+_OWN_RULES: Final = (
+    ("ARGS|ARGS_NAMES", "@contains zq{0}xv", "t:lowercase"),
+    ("ARGS", r"@rx (?i)zq{0}\s*\(\s*['\x22]", "t:urlDecodeUni"),
+    ("REQUEST_HEADERS:User-Agent", "@pm zq{0}bot zq{0}crawler", "t:none"),
+    ("REQUEST_FILENAME", "@beginsWith /zq{0}/", "t:normalizePath"),
+    ("REQUEST_URI", "@streq /zq{0}.php", "t:none"),
+    ("ARGS:zq{0}", "!@rx ^[0-9]+$", "t:none"),
+)
+
+
+def own_rules(count: int) -> str:
+    """Write rules, numbered from 1,000,000 on, that match nothing that is sent."""
+    rules = []
+    for number in range(count):
+        target, operator, transformation = _OWN_RULES[number % len(_OWN_RULES)]
+        asked = f'{target} "{operator}"'.format(number)
+        rules.append(f"SecRule {asked} \"id:{1_000_000 + number},phase:2,deny,{transformation},msg:'own'\"\n")
+    return "".join(rules)

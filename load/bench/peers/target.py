@@ -28,6 +28,7 @@ class Guards:
         concurrency: how many may be under way.
         waf: run the Core Rule Set.
         rules: which one; None for what Debian packages.
+        own_rules: how many more rules, none of which matches what is sent.
     """
 
     limits: bool = False
@@ -41,6 +42,7 @@ class Guards:
     concurrency: int = 1_000
     waf: bool = False
     rules: Path | None = None
+    own_rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)

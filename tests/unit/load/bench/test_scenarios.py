@@ -106,6 +106,7 @@ def test_the_twin_has_the_same_traffic_with_few_values(name: str, tokens: Tokens
         ("routes-10000", Guards(limits=True, token=True)),
         ("addresses-1000000", Guards(limits=True, token=True, denied=10)),
         ("clients-100000", Guards(limits=True, token=True, forwarded=True)),
+        ("rules-1000", Guards(limits=True, token=True, waf=True, own_rules=10)),
     ],
 )
 def test_the_twin_does_the_same_of_few(name: str, few: Guards) -> None:
