@@ -21,6 +21,10 @@ PATIENCE: Final = 60.0
 HANDOVER: Final = 5.0
 
 
+class HandoverError(BartizanError):
+    """The new policy serves, but so does the old one."""
+
+
 @contextmanager
 def run_lock(layout: Layout) -> Iterator[None]:
     """Hold what only one gateway of a state folder may hold, for as long as it runs.
@@ -85,8 +89,10 @@ def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float],
         The generation that serves now.
 
     Raises:
+        HandoverError: the new policy serves, but old workers still take connections.
         BartizanError: the old policy serves on, and why.
     """
+    pause = pause or _while_alive(master)
     for sentence in busy(policy, ours=_group(master)):
         raise BartizanError(sentence)
     prepare_folders(layout)
@@ -99,9 +105,7 @@ def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float],
         before = _accepting(master)
         try:
             _signal(master)
-            taken = wait_until_ready(
-                policy.listen.operator, folder.name, PATIENCE, pause or _while_alive(master)
-            )
+            taken = wait_until_ready(policy.listen.operator, folder.name, PATIENCE, pause)
         finally:
             if not taken:
                 _return_to(layout, old, master)
@@ -110,7 +114,7 @@ def reload(policy: Policy, layout: Layout, master: int, pause: Callable[[float],
                 f"nginx did not take the new policy within {PATIENCE:.0f} s; the log of bartizan run says why"
             )
         prune(layout)
-    _await_handover(master, before)
+    _await_handover(master, before, pause)
     return folder.name
 
 
@@ -128,22 +132,23 @@ def _accepting(master: int) -> set[int]:
     return workers
 
 
-def _await_handover(master: int, old: set[int]) -> None:
-    """Wait until workers with the old policy take no more connections.
+def _await_handover(master: int, old: set[int], pause: Callable[[float], bool]) -> None:
+    """Wait until workers with the old policy take no more connections, or until the gateway is to stop.
 
     nginx starts the new ones first, and for about 0.1 s both take connections from the same sockets.
 
     Raises:
-        BartizanError: they still take some, though the new policy serves.
+        HandoverError: they still take some.
     """
     deadline = time.monotonic() + HANDOVER
     while left := old & _accepting(master):
         if time.monotonic() > deadline:
-            raise BartizanError(
+            raise HandoverError(
                 f"the new policy serves, but nginx's processes {', '.join(map(str, sorted(left)))} still take"
                 " connections with the old one; end them with kill -QUIT, or restart the gateway"
             )
-        time.sleep(PAUSE)
+        if not pause(PAUSE):
+            return
 
 
 def _signal(master: int) -> None:

@@ -19,7 +19,7 @@ from bartizan.policy import Policy, load_policy
 from bartizan.ports import busy
 from bartizan.prepare import closed_to_workers, prepare_certificate, prepare_folders, remove_stale_sockets
 from bartizan.readiness import wait_until_ready
-from bartizan.reload import reload, run_lock
+from bartizan.reload import HandoverError, reload, run_lock
 
 START_PATIENCE: Final = 60.0
 # What a request may still take after the order to stop.
@@ -162,6 +162,8 @@ def _serve(policy_path: Path, layout: Layout, nginx: "_Nginx", say: Say, complai
             try:
                 generation = reload(load_policy(policy_path), layout, nginx.pid, lambda s: _idle(nginx, s))
                 say(f"reloaded: generation {generation} serves")
+            except HandoverError as error:
+                complain(str(error))
             except (BartizanError, OSError) as error:
                 complain(f"{told(error)}\nnot reloaded: the old policy serves on")
     complain(f"nginx ended by itself ({nginx.ending}); its own words stand above")

@@ -22,6 +22,7 @@ from bartizan.layout import work_folder
 from bartizan.policy import load_policy
 from bartizan.prepare import find_layout
 from bartizan.readiness import serving_generation
+from bartizan.reload import HandoverError
 from tests.support.backend import Backend, Response
 from tests.support.gateway import ROOT, Gateway, wait_for
 from tests.support.ports import free_port
@@ -97,10 +98,23 @@ def test_old_workers_that_stay_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(reloading, "HANDOVER", 0)
         os.kill(worker, signal.SIGSTOP)
         try:
-            with pytest.raises(BartizanError, match=f"nginx's processes {worker} still take connections"):
+            with pytest.raises(HandoverError, match=f"nginx's processes {worker} still take connections"):
                 reloading.reload(given, layout, reloading.running_master(layout))
+            assert serving_generation(given.listen.operator) == current(gateway)
         finally:
             os.kill(worker, signal.SIGCONT)
+
+
+def test_a_signal_tells_of_old_workers_that_stay_and_not_of_an_old_policy() -> None:
+    with Gateway(policy(workers=1)) as gateway:
+        (worker,) = gateway.worker_pids()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            gateway.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: f"nginx's processes {worker} still take" in gateway.stderr())
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        assert "not reloaded" not in gateway.stderr()
 
 
 def test_a_bad_policy_replaces_nothing() -> None:
